@@ -1,0 +1,139 @@
+/**
+ * The agent's settings: one JSON file, defaults for all of it, every error said at once.
+ * Pure; main.ts reads the file. The manifests and the docs print this table.
+ */
+import { BRIDGE, DEFAULT_KEEPALIVE, HEALTH_PORT, WG_LINK, WG_PORT } from './constants.ts';
+import { parseCidr } from './ip.ts';
+import type { Cidr, Result } from './types.ts';
+
+export type Config = {
+  readonly clusterCidrs: readonly Cidr[];
+  readonly apiServer: string | undefined;
+  readonly listenPort: number;
+  /** Seconds; 0 is off. */
+  readonly keepalive: number;
+  /** Of the tunnel; undefined: the underlay's minus 80. */
+  readonly mtu: number | undefined;
+  readonly masquerade: boolean;
+  readonly unmasked: readonly Cidr[];
+  readonly directLinks: readonly string[];
+  readonly antiSpoofing: boolean;
+  readonly healthAddress: string;
+  readonly healthPort: number;
+  readonly cniBinDir: string;
+  readonly cniConfDir: string;
+  readonly logLevel: string;
+};
+
+type Field = { readonly default: unknown; readonly parse: (v: unknown) => Result<unknown>; readonly doc: string };
+
+const ok = <T>(value: T): Result<T> => ({ ok: true, value });
+const fail = (error: string): Result<never> => ({ ok: false, error });
+
+const integer = (min: number, max: number) => (v: unknown) =>
+  Number.isInteger(v) && (v as number) >= min && (v as number) <= max
+    ? ok(v)
+    : fail(`is ${JSON.stringify(v)}, but must be a whole number from ${min} to ${max}`);
+
+const bool = (v: unknown) =>
+  typeof v === 'boolean' ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be true or false`);
+
+const text = (pattern: RegExp, shape: string) => (v: unknown) =>
+  typeof v === 'string' && pattern.test(v) ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be ${shape}`);
+
+const list = (item: (v: unknown) => Result<unknown>) => (v: unknown) => {
+  if (!Array.isArray(v)) return fail(`is ${JSON.stringify(v)}, but must be a list`);
+  const items = v.map(item);
+  const bad = items.find(i => !i.ok);
+  return bad ?? ok(items.map(i => (i as { value: unknown }).value));
+};
+
+const optional = (parse: (v: unknown) => Result<unknown>) => (v: unknown) =>
+  v === undefined || v === null || v === '' ? ok(undefined) : parse(v);
+
+const cidr = (v: unknown): Result<Cidr> =>
+  typeof v === 'string' ? parseCidr(v) : fail(`${JSON.stringify(v)} is not a CIDR such as 10.42.0.0/16`);
+
+const path = text(/^\/[^\0]*$/, 'an absolute path');
+const link = text(/^[^\s/:]{1,15}$/, 'the name of a network interface, such as eth0');
+
+/** Every setting: its default, how it is read, and the sentence that documents it. */
+export const fields = {
+  clusterCidrs: {
+    default: [],
+    parse: list(cidr),
+    doc: 'Pod networks of the whole cluster, both families. Empty: the union of all Nodes’ podCIDRs. Set it: then no pod address ever leaves a node in clear, not even towards a node that is not known yet.',
+  },
+  apiServer: {
+    default: undefined,
+    parse: optional(text(/^https?:\/\/\S+$/, 'a URL such as https://127.0.0.1:6444')),
+    doc: 'URL of the API server for nodes that cannot reach the in-cluster address (k3s: https://127.0.0.1:6444).',
+  },
+  listenPort: { default: WG_PORT, parse: integer(1, 65535), doc: 'UDP port of WireGuard on every node.' },
+  keepalive: {
+    default: DEFAULT_KEEPALIVE,
+    parse: integer(0, 65535),
+    doc: 'Seconds between keepalives to each peer; 0 turns them off. A Node’s annotation overrides it.',
+  },
+  mtu: {
+    default: undefined,
+    parse: optional(integer(1280, 65455)),
+    doc: 'MTU of the tunnel and of new pods. Unset: that of the underlay minus 80.',
+  },
+  masquerade: {
+    default: true,
+    parse: bool,
+    doc: 'Give packets from pods to the world outside the cluster the node’s address.',
+  },
+  unmasked: {
+    default: [],
+    parse: list(cidr),
+    doc: 'Destinations outside the cluster that pods reach with their own address, unencrypted.',
+  },
+  directLinks: {
+    default: [],
+    parse: list(link),
+    doc: `Links by which pods may be reached without the tunnel (a home LAN that has static routes to pods). ${BRIDGE} and ${WG_LINK} always are.`,
+  },
+  antiSpoofing: {
+    default: true,
+    parse: bool,
+    doc: 'Drop what a pod sends with an address or MAC that is not its own. Off for keepalived in pods.',
+  },
+  healthAddress: {
+    default: '127.0.0.1',
+    parse: text(/^[0-9a-fA-F.:]+$/, 'an IP address'),
+    doc: 'Address of /healthz, /readyz and /metrics.',
+  },
+  healthPort: { default: HEALTH_PORT, parse: integer(1, 65535), doc: 'Port of /healthz, /readyz and /metrics.' },
+  cniBinDir: { default: '/opt/cni/bin', parse: path, doc: 'Where the CNI binary is installed.' },
+  cniConfDir: { default: '/etc/cni/net.d', parse: path, doc: 'Where the CNI configuration is installed.' },
+  logLevel: {
+    default: 'info',
+    parse: text(/^(trace|debug|info|warn|error|fatal)$/, 'trace, debug, info, warn, error or fatal'),
+    doc: 'How much is logged.',
+  },
+} satisfies { readonly [K in keyof Config]: Field };
+
+const names = Object.keys(fields) as (keyof Config)[];
+
+/** The default of every setting. */
+export const defaults = (): Config =>
+  Object.fromEntries(names.map(n => [n, fields[n].default])) as unknown as Config;
+
+/** Parsed JSON → settings, or every error of it, a line each. Absent settings take their defaults. */
+export function parseConfig(json: unknown): Result<Config> {
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    return fail('the configuration must be a JSON object, such as {"clusterCidrs": ["10.42.0.0/16"]}');
+  const given = json as Record<string, unknown>;
+  const errors: string[] = [];
+  for (const key of Object.keys(given))
+    if (!(key in fields)) errors.push(`${key}: there is no such setting; known are ${names.join(', ')}`);
+  const values = names.map(name => {
+    if (!(name in given)) return [name, fields[name].default];
+    const value = fields[name].parse(given[name]);
+    if (!value.ok) errors.push(`${name}: ${value.error}`);
+    return [name, value.ok ? value.value : undefined];
+  });
+  return errors.length > 0 ? fail(errors.join('\n')) : ok(Object.fromEntries(values) as Config);
+}

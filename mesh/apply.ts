@@ -1,0 +1,133 @@
+/**
+ * Thin appliers: each reads one kind of thing from the kernel, compares it with the plan and
+ * touches only what differs. Each returns the number of changes it made.
+ */
+import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
+import { type TableMemos, ensureTable } from '../platform/linux/table.ts';
+import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
+import type { Endpoint, PublicKey } from '../types.ts';
+import { diff } from './diff.ts';
+import { type LinkPlan, nodeAddresses, nodeLinks, nodeSysctls } from './links.ts';
+import { meshTable } from './nft.ts';
+import { meshRoutes } from './routes.ts';
+import type { MeshPlan } from './types.ts';
+import { peerChanges, peerRemovals } from './wgpeers.ts';
+
+/** The table of fail-closed rules; first of all, so that nothing is ever open. */
+export const applyRules = async (kernel: Kernel, plan: MeshPlan, memos: TableMemos): Promise<number> =>
+  Number(await ensureTable(kernel.nft, 'inet', NFT_TABLE, meshTable(plan), memos));
+
+const missing = (link: Link, state: LinkChange): LinkChange =>
+  Object.fromEntries(
+    Object.entries(state).filter(([key, value]) => link[key as keyof Link] !== value),
+  ) as LinkChange;
+
+async function applyLink(kernel: Kernel, wanted: LinkPlan): Promise<number> {
+  const link = await kernel.links.get(wanted.name);
+  if (link === undefined) return 0;
+  const change = missing(link, wanted.state);
+  if (Object.keys(change).length === 0) return 0;
+  await kernel.links.change(wanted.name, change);
+  return 1;
+}
+
+async function ensureBridge(kernel: Kernel): Promise<number> {
+  if ((await kernel.links.get(BRIDGE)) !== undefined) return 0;
+  await kernel.links.add({ name: BRIDGE, kind: 'bridge', mac: BRIDGE_MAC });
+  return 1;
+}
+
+/** Bridge and tunnel in the state planned; the tunnel's device itself is the engine's to make. */
+export async function applyLinks(kernel: Kernel, plan: MeshPlan): Promise<number> {
+  let changes = await ensureBridge(kernel);
+  for (const link of nodeLinks(plan)) changes += await applyLink(kernel, link);
+  return changes;
+}
+
+const isLinkLocal = (address: string): boolean => address.startsWith('fe80:');
+
+/** Gateway addresses. Removes others from our two links, since nobody else has business there. */
+export async function applyAddresses(kernel: Kernel, plan: MeshPlan): Promise<number> {
+  const links = await kernel.links.list();
+  const ours = new Set([BRIDGE, WG_LINK]);
+  const actual = (await kernel.addresses.list()).filter(a => ours.has(a.link) && !isLinkLocal(a.address));
+  const wanted = nodeAddresses(plan).filter(a => links.some(link => link.name === a.link));
+  const { add, remove } = diff(wanted, actual, a => `${a.link} ${a.address}`, () => true);
+  for (const address of add) await kernel.addresses.add(address);
+  for (const address of remove) await kernel.addresses.remove(address);
+  return add.length + remove.length;
+}
+
+/** A key that the kernel does not have (IPv6 switched off) is passed over. */
+export async function applySysctls(kernel: Kernel, plan: MeshPlan): Promise<number> {
+  let changes = 0;
+  for (const { key, value } of nodeSysctls(plan)) {
+    const now = await kernel.sysctls.read(key);
+    if (now === undefined || now === value) continue;
+    await kernel.sysctls.write(key, value);
+    changes += 1;
+  }
+  return changes;
+}
+
+const routeKey = (route: Route): string => `${route.dst} ${route.kind} ${route.metric ?? 0}`;
+
+const sameRoute = (a: Route, b: Route): boolean => a.link === b.link && a.src === b.src && a.mtu === b.mtu;
+
+/** The pods' own routes are the cni room's. */
+const meshOwn = (route: Route): boolean => !route.link?.startsWith(VETH_PREFIX);
+
+const normal = (route: Route): Route =>
+  route.metric === undefined && route.dst.includes(':') && route.kind === 'unicast'
+    ? { ...route, metric: 1024 }
+    : route;
+
+const routeDiff = async (kernel: Kernel, plan: MeshPlan) =>
+  diff(
+    meshRoutes(plan).map(normal),
+    (await kernel.routes.ours()).filter(meshOwn).map(normal),
+    routeKey,
+    sameRoute,
+  );
+
+/** Adds and changes; `kind` chooses the floor of unreachable routes or the tunnels above it. */
+export async function applyRoutes(kernel: Kernel, plan: MeshPlan, kind: Route['kind']): Promise<number> {
+  const { add, change } = await routeDiff(kernel, plan);
+  const todo = [...add, ...change].filter(route => route.kind === kind);
+  for (const route of todo) await kernel.routes.replace(route);
+  return todo.length;
+}
+
+/** Removes routes that the plan does not have. */
+export async function sweepRoutes(kernel: Kernel, plan: MeshPlan): Promise<number> {
+  const { remove } = await routeDiff(kernel, plan);
+  for (const route of remove) await kernel.routes.remove(route);
+  return remove.length;
+}
+
+export type OwnKey = { readonly publicKey: PublicKey; readonly privateKey: string };
+
+/**
+ * Key, port and peers in one call of `wg set`; `endpoints` are those to set now. Peers that the
+ * plan does not have go last, and only with `sweep`: AllowedIPs have moved to their heirs by then.
+ */
+export async function applyPeers(
+  kernel: Kernel,
+  plan: MeshPlan,
+  key: OwnKey,
+  device: WgDevice,
+  endpoints: ReadonlyMap<PublicKey, Endpoint>,
+  sweep: boolean,
+): Promise<number> {
+  const own = {
+    ...(device.publicKey !== key.publicKey && { privateKey: key.privateKey }),
+    ...(device.listenPort !== plan.settings.listenPort && { listenPort: plan.settings.listenPort }),
+  };
+  const changes: readonly WgChange[] = [
+    ...(Object.keys(own).length > 0 ? [{ kind: 'device' as const, ...own }] : []),
+    ...peerChanges(plan, device, endpoints),
+    ...(sweep ? peerRemovals(plan, device) : []),
+  ];
+  if (changes.length > 0) await kernel.wg.set(WG_LINK, changes);
+  return changes.length;
+}

@@ -1,0 +1,76 @@
+/**
+ * What every Node claims for itself, a key and podCIDRs, and whom it is refused. Pure.
+ *
+ * Public keys are public, so a newcomer that shows another Node's key must harm only itself:
+ * Nodes come oldest first, and what an older one holds no newer one gets.
+ */
+import type { NodeFact } from '../discovery/types.ts';
+import { cidrRange } from '../ip.ts';
+import type { Cidr } from '../types.ts';
+
+type Held = { readonly first: bigint; readonly last: bigint; readonly cidr: Cidr; readonly node: string };
+
+/** Held ranges of one family, sorted and without overlap, so that a look needs one binary search. */
+type Ledger = Held[];
+
+const position = (ledger: Ledger, first: bigint): number => {
+  let low = 0;
+  let high = ledger.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ledger[middle] as Held).first <= first) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
+
+const overlapping = (ledger: Ledger, first: bigint, last: bigint): Held | undefined => {
+  const at = position(ledger, first);
+  const before = ledger[at - 1];
+  const next = ledger[at];
+  if (before !== undefined && before.last >= first) return before;
+  return next !== undefined && next.first <= last ? next : undefined;
+};
+
+const missing = (node: NodeFact): string | undefined => {
+  if (node.podCidrs.length === 0)
+    return 'has no spec.podCIDRs yet: they come from kube-controller-manager (--allocate-node-cidrs) or from k3s';
+  if (node.publicKey === undefined)
+    return 'has published no weft.network/public-key: is its weft agent running?';
+  return undefined;
+};
+
+/** Node name → reason, for each Node that cannot be a peer. `nodes` oldest first. */
+export function claims(nodes: readonly NodeFact[]): ReadonlyMap<string, string> {
+  const keys = new Map<string, string>();
+  const ledgers: { readonly 4: Ledger; readonly 6: Ledger } = { 4: [], 6: [] };
+  const refused = new Map<string, string>();
+  for (const node of nodes) {
+    const reason = clash(node, keys, ledgers) ?? missing(node);
+    if (reason !== undefined) refused.set(node.name, reason);
+  }
+  return refused;
+}
+
+/** Enters a Node's claims, or says with whom they clash and enters none of them. */
+function clash(
+  node: NodeFact,
+  keys: Map<string, string>,
+  ledgers: { readonly 4: Ledger; readonly 6: Ledger },
+): string | undefined {
+  const holder = node.publicKey && keys.get(node.publicKey);
+  if (holder !== undefined)
+    return `shows the public key of the older Node ${holder}: that one keeps it; a cloned disk or a copied annotation? Delete ${node.name}'s /var/lib/weft/key.json and restart its agent`;
+  const ranges = node.podCidrs.map(cidr => ({ ...cidrRange(cidr), cidr, node: node.name }));
+  for (const range of ranges) {
+    const other = overlapping(ledgers[range.family], range.first, range.last);
+    if (other !== undefined)
+      return `has podCIDR ${range.cidr}, which overlaps ${other.cidr} of the older Node ${other.node}: that one keeps it; delete the Node ${node.name} so that it gets another`;
+  }
+  if (node.publicKey !== undefined) keys.set(node.publicKey, node.name);
+  for (const range of ranges) {
+    const ledger = ledgers[range.family];
+    ledger.splice(position(ledger, range.first), 0, range);
+  }
+  return undefined;
+}

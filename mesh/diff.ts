@@ -1,0 +1,23 @@
+/** What is wanted against what is there. Pure and generic; used by every applier. */
+
+export type Diff<T> = { readonly add: readonly T[]; readonly change: readonly T[]; readonly remove: readonly T[] };
+
+/** Items by key: absent ones to add, unequal ones to change, and those that nobody wants to remove. */
+export function diff<T>(
+  wanted: readonly T[],
+  actual: readonly T[],
+  key: (item: T) => string,
+  equal: (wanted: T, actual: T) => boolean,
+): Diff<T> {
+  const there = new Map(actual.map(item => [key(item), item]));
+  const want = new Set(wanted.map(key));
+  const known = (item: T) => there.get(key(item));
+  return {
+    add: wanted.filter(item => known(item) === undefined),
+    change: wanted.filter(item => {
+      const now = known(item);
+      return now !== undefined && !equal(item, now);
+    }),
+    remove: actual.filter(item => !want.has(key(item))),
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * The mesh's one reconciler: facts → plan → kernel, in a fixed order. A step that fails is
+ * said and tried again; the others go on. Nothing is removed before the first complete list.
+ */
+import { WG_LINK } from '../constants.ts';
+import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
+import type { TableMemos } from '../platform/linux/table.ts';
+import type { Kernel, WgDevice } from '../platform/linux/types.ts';
+import type { PublicKey } from '../types.ts';
+import {
+  applyAddresses,
+  applyLinks,
+  applyPeers,
+  applyRoutes,
+  applyRules,
+  applySysctls,
+  type OwnKey,
+  sweepRoutes,
+} from './apply.ts';
+import { plan as makePlan } from './plan.ts';
+import { nextRound, type PeerMemory, type Publication } from './rounds.ts';
+import type { MeshFacts, MeshPlan } from './types.ts';
+
+export type StepError = { readonly step: string; readonly message: string };
+
+export type Outcome = {
+  readonly plan: MeshPlan;
+  readonly engine: Engine;
+  /** Absent while no engine answers. */
+  readonly device: WgDevice | undefined;
+  readonly changes: number;
+  readonly errors: readonly StepError[];
+  /** When the next look is due, in milliseconds; undefined: only when something changes. */
+  readonly again: number | undefined;
+};
+
+export type MeshInput = {
+  readonly facts: MeshFacts;
+  readonly key: OwnKey;
+  readonly publication: Publication;
+  /** The Nodes are those of a complete list: what is not among them may go. */
+  readonly sweep: boolean;
+};
+
+export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outcome> };
+
+export type MeshDeps = { readonly kernel: Kernel; readonly memos: TableMemos; readonly now: () => number };
+
+/** Runs steps one after the other, counts their changes and collects their errors. */
+function stepper() {
+  const errors: StepError[] = [];
+  let changes = 0;
+  const step = async (name: string, work: () => Promise<number>): Promise<void> => {
+    try {
+      changes += await work();
+    } catch (error) {
+      errors.push({ step: name, message: error instanceof Error ? error.message : String(error) });
+    }
+  };
+  return { step, errors, changes: () => changes };
+}
+
+/** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
+export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
+  let memory: ReadonlyMap<PublicKey, PeerMemory> = new Map();
+  let first = true;
+
+  const reconcile = async ({ facts, key, publication, sweep }: MeshInput): Promise<Outcome> => {
+    const plan = makePlan(facts);
+    const { step, errors, changes } = stepper();
+    let engine: Engine = { kind: 'none', reason: 'not tried yet' };
+    let device: WgDevice | undefined;
+    let again: number | undefined;
+
+    await step('fail-closed rules', () => applyRules(kernel, plan, memos));
+    await step('unreachable routes', () => applyRoutes(kernel, plan, 'unreachable'));
+    await step('wireguard', async () => {
+      engine = await ensureWireguard(kernel, WG_LINK, { mtu: plan.settings.mtu });
+      if (engine.kind === 'none') throw new Error(engine.reason);
+      return 0;
+    });
+    await step('links', () => applyLinks(kernel, plan));
+    await step('addresses', () => applyAddresses(kernel, plan));
+    await step('sysctls', () => applySysctls(kernel, plan));
+    await step('peers', async () => {
+      device = await kernel.wg.dump(WG_LINK);
+      if (device === undefined) return 0;
+      const round = nextRound(plan, key.publicKey, device, memory, publication, first, now());
+      const made = await applyPeers(kernel, plan, key, device, round.endpoints, sweep);
+      memory = round.memory;
+      again = round.again;
+      return made;
+    });
+    await step('tunnel routes', () => applyRoutes(kernel, plan, 'unicast'));
+    if (sweep) await step('old routes', () => sweepRoutes(kernel, plan));
+    first = false;
+    return { plan, engine, device, changes: changes(), errors, again };
+  };
+  return { reconcile };
+}

@@ -1,0 +1,86 @@
+/**
+ * What the mesh remembers of each peer between two reconciles: since when it is known, and
+ * which endpoint was set when. A value in, a value out; the clock comes as an argument.
+ */
+import type { WgDevice, WgPeer } from '../platform/linux/types.ts';
+import type { Endpoint, PublicKey } from '../types.ts';
+import { chooseEndpoint, type EndpointChoice, initiative, TRY_MS } from './endpoint.ts';
+import type { MeshPlan, PeerPlan } from './types.ts';
+
+export type PeerMemory = {
+  readonly knownSince: number;
+  /** Milliseconds that the peer has the first word, fixed when it appears. */
+  readonly patience: number;
+  readonly lastSet: { readonly endpoint: Endpoint; readonly at: number } | undefined;
+};
+
+export type Publication = {
+  /** Our key was on our Node before this agent started. */
+  readonly before: boolean;
+  /** When it was published, in ms since the epoch (0 where it was before we started); undefined: not yet. */
+  readonly at: number | undefined;
+};
+
+export type Round = {
+  readonly memory: ReadonlyMap<PublicKey, PeerMemory>;
+  readonly endpoints: ReadonlyMap<PublicKey, Endpoint>;
+  /** When to look again, in milliseconds from now; undefined: nothing is pending. */
+  readonly again: number | undefined;
+};
+
+const firstSight = (
+  ownKey: PublicKey,
+  peer: PeerPlan,
+  publication: Publication,
+  initial: boolean,
+  now: number,
+): PeerMemory => ({
+  knownSince: now,
+  patience: initiative({
+    ownKey,
+    peerKey: peer.publicKey,
+    bothKnewBefore: publication.before && initial,
+    appearedAfter: publication.at === undefined ? undefined : now - publication.at,
+  }),
+  lastSet: undefined,
+});
+
+const choose = (peer: PeerPlan, memory: PeerMemory, actual: WgPeer | undefined, now: number): EndpointChoice =>
+  chooseEndpoint({
+    candidates: peer.endpoints,
+    current: actual?.endpoint,
+    handshakeAge: actual?.latestHandshake ? now - actual.latestHandshake : undefined,
+    lastSet: memory.lastSet && { endpoint: memory.lastSet.endpoint, age: now - memory.lastSet.at },
+    knownFor: now - memory.knownSince,
+    patience: memory.patience,
+  });
+
+/** One look at all peers. `initial`: the peers come from the first list or from disk. `now` in ms since the epoch. */
+export function nextRound(
+  plan: MeshPlan,
+  ownKey: PublicKey,
+  device: WgDevice,
+  before: ReadonlyMap<PublicKey, PeerMemory>,
+  publication: Publication,
+  initial: boolean,
+  now: number,
+): Round {
+  const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
+  const memory = new Map<PublicKey, PeerMemory>();
+  const endpoints = new Map<PublicKey, Endpoint>();
+  const waits: number[] = [];
+  for (const peer of plan.peers) {
+    const seen = before.get(peer.publicKey) ?? firstSight(ownKey, peer, publication, initial, now);
+    const choice = choose(peer, seen, there.get(peer.publicKey), now);
+    if (choice.kind === 'wait') waits.push(choice.ms);
+    if (choice.kind === 'set') {
+      endpoints.set(peer.publicKey, choice.endpoint);
+      waits.push(TRY_MS);
+    }
+    memory.set(
+      peer.publicKey,
+      choice.kind === 'set' ? { ...seen, lastSet: { endpoint: choice.endpoint, at: now } } : seen,
+    );
+  }
+  return { memory, endpoints, again: waits.length > 0 ? Math.min(...waits) : undefined };
+}

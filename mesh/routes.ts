@@ -1,0 +1,24 @@
+/** Plan → the node's routes outside the pods' own. Pure, sorted. */
+import { WG_LINK, UNREACHABLE_METRIC } from '../constants.ts';
+import { compareCidrs, familyOf } from '../ip.ts';
+import type { Route } from '../platform/linux/types.ts';
+import type { MeshPlan } from './types.ts';
+
+/** Beneath every tunnel route: what no peer holds has no way out, least of all in clear. */
+const unreachable = (plan: MeshPlan): Route[] =>
+  plan.clusterCidrs.map(dst => ({ dst, kind: 'unreachable', metric: UNREACHABLE_METRIC }));
+
+/** Our gateway address as source, so that the far side's AllowedIPs accept what this node sends itself. */
+const tunnels = (plan: MeshPlan): Route[] =>
+  plan.peers.flatMap(peer =>
+    peer.allowedIps.flatMap(dst => {
+      const src = plan.self.gateways.find(gateway => familyOf(gateway) === familyOf(dst));
+      return src === undefined ? [] : [{ dst, kind: 'unicast' as const, link: WG_LINK, src }];
+    }),
+  );
+
+/** All routes of the mesh; a family that this node has no podCIDR of gets none. */
+export const meshRoutes = (plan: MeshPlan): readonly Route[] =>
+  [...unreachable(plan), ...tunnels(plan)].sort(
+    (a, b) => compareCidrs(a.dst, b.dst) || a.kind.localeCompare(b.kind),
+  );
