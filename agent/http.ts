@@ -1,0 +1,71 @@
+/** The agent's two small HTTP servers: health for the kubelet, status for people who are root on the node. */
+import { rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+
+export type Answer = { readonly status: number; readonly type: string; readonly body: string };
+
+/** Path → answer. A path that is not here is a 404. */
+export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
+
+export const json = (value: unknown, status = 200): Answer => ({
+  status,
+  type: 'application/json',
+  body: `${JSON.stringify(value, undefined, 2)}\n`,
+});
+
+export const text = (body: string, status = 200): Answer => ({
+  status,
+  type: 'text/plain; charset=utf-8',
+  body: `${body}\n`,
+});
+
+async function answer(routes: Routes, request: IncomingMessage): Promise<Answer> {
+  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (route === undefined) return text(`no such path: ${path}; there are ${Object.keys(routes).join(', ')}`, 404);
+  if (request.method !== 'GET') return text(`${request.method} is not answered here, only GET`, 405);
+  try {
+    return await route();
+  } catch (error) {
+    return text(`internal error: ${error instanceof Error ? error.message : String(error)}`, 500);
+  }
+}
+
+function send(response: ServerResponse, { status, type, body }: Answer): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+const serve = (routes: Routes): Server => {
+  const server = createServer((request, response) => {
+    void answer(routes, request).then(reply => send(response, reply));
+  });
+  server.unref();
+  return server;
+};
+
+const listening = (server: Server, listen: () => void): Promise<Server> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => resolve(server));
+    listen();
+  });
+
+/** Rejects with the holder's errno where address and port are taken. */
+export const serveTcp = (routes: Routes, address: string, port: number): Promise<Server> => {
+  const server = serve(routes);
+  return listening(server, () => server.listen(port, address));
+};
+
+/** Socket for root only; one that a killed agent left behind is replaced. */
+export async function serveUnix(routes: Routes, path: string): Promise<Server> {
+  rmSync(path, { force: true });
+  const server = serve(routes);
+  // Created closed: between listen and chmod nobody else may connect.
+  const mask = process.umask(0o177);
+  try {
+    return await listening(server, () => server.listen(path));
+  } finally {
+    process.umask(mask);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The one loop that applies. Handlers call `mark`; runs never overlap, come at least
+ * `minMs` apart, again after `maxMs` without a mark, and after an error with growing pauses.
+ */
+export type Timers = {
+  readonly now: () => number;
+  readonly set: (ms: number, run: () => void) => () => void;
+};
+
+export const systemTimers: Timers = {
+  now: () => performance.now(),
+  set: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+export type RunnerOptions = {
+  /** One run. Resolves to the milliseconds after which it wants to run again, if any. Rejects: retried. */
+  readonly run: () => Promise<number | undefined>;
+  readonly onError: (error: unknown) => void;
+  readonly minMs: number;
+  readonly maxMs: number;
+  /** First pause after an error; doubles up to maxMs. */
+  readonly retryMs: number;
+  readonly timers?: Timers;
+};
+
+export type Runner = {
+  /** Something changed: run as soon as `minMs` allows. */
+  readonly mark: () => void;
+  /** Resolves when no run is under way; none follows. */
+  readonly stop: () => Promise<void>;
+};
+
+export function startRunner(options: RunnerOptions): Runner {
+  const { minMs, maxMs, retryMs } = options;
+  const timers = options.timers ?? systemTimers;
+  let running: Promise<void> | undefined;
+  let dirty = false;
+  let stopped = false;
+  let lastStart = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  let cancel = () => {};
+
+  const schedule = (ms: number): void => {
+    cancel();
+    if (!stopped) cancel = timers.set(Math.max(ms, lastStart + minMs - timers.now(), 0), start);
+  };
+
+  const once = async (): Promise<void> => {
+    let next = maxMs;
+    try {
+      next = Math.min((await options.run()) ?? maxMs, maxMs);
+      failures = 0;
+    } catch (error) {
+      next = Math.min(retryMs * 2 ** failures, maxMs);
+      failures += 1;
+      options.onError(error);
+    }
+    running = undefined;
+    schedule(dirty ? 0 : next);
+  };
+
+  function start(): void {
+    if (running !== undefined || stopped) return;
+    dirty = false;
+    lastStart = timers.now();
+    running = once();
+  }
+
+  const mark = (): void => {
+    if (running !== undefined) dirty = true;
+    else if (!dirty) {
+      dirty = true;
+      schedule(0);
+    }
+  };
+
+  const stop = async (): Promise<void> => {
+    stopped = true;
+    cancel();
+    await running;
+  };
+
+  return { mark, stop };
+}

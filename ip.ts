@@ -1,0 +1,170 @@
+/**
+ * Address arithmetic on package ip-address: text once parsed is a branded, canonical string,
+ * and numbers are bigints. Pure.
+ */
+import { Address4, Address6 } from 'ip-address';
+import type { Cidr, Endpoint, Ip, Result } from './types.ts';
+
+export type Family = 4 | 6;
+
+/** First and last address as numbers. */
+export type Range = { readonly family: Family; readonly first: bigint; readonly last: bigint };
+
+const ok = <T>(value: T): Result<T> => ({ ok: true, value });
+const fail = (error: string): Result<never> => ({ ok: false, error });
+
+const BITS = { 4: 32, 6: 128 } as const;
+
+/** Of text that is already an Ip or a Cidr. */
+export const familyOf = (text: Ip | Cidr | Endpoint): Family =>
+  text.startsWith('[') || text.indexOf(':') !== text.lastIndexOf(':') ? 6 : 4;
+
+/** Number of an address that has been parsed. */
+export const ipToNumber = (ip: Ip): bigint =>
+  familyOf(ip) === 4
+    ? ip.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n)
+    : new Address6(ip).bigInt();
+
+/** Canonical text of a number; RFC 5952 for IPv6. */
+export const ipFromNumber = (family: Family, number: bigint): Ip =>
+  (family === 4
+    ? [24n, 16n, 8n, 0n].map(shift => (number >> shift) & 255n).join('.')
+    : Address6.fromBigInt(number).correctForm()) as Ip;
+
+const isV4 = (text: string): boolean =>
+  /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(text) && !/(?:^|\.)0\d/.test(text);
+
+const isV6 = (text: string): boolean =>
+  text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text) && Address6.isValid(text);
+
+/** `10.42.0.1` or `fd42::1`; no prefix, no zone. An IPv4-mapped address becomes IPv4. */
+export function parseIp(text: string): Result<Ip> {
+  if (isV4(text)) return ok(text as Ip);
+  if (!isV6(text)) return fail(`${JSON.stringify(text)} is not an IP address`);
+  const number = new Address6(text).bigInt();
+  return ok(number >> 32n === 0xffffn ? ipFromNumber(4, number & 0xffff_ffffn) : ipFromNumber(6, number));
+}
+
+const mask = (family: Family, length: number): bigint => (1n << BigInt(BITS[family] - length)) - 1n;
+
+/** `10.42.0.0/24`; host bits must be zero. */
+export function parseCidr(text: string): Result<Cidr> {
+  const [address = '', length = '', more] = text.split('/');
+  const ip = parseIp(address);
+  if (!ip.ok || more !== undefined || !/^\d{1,3}$/.test(length))
+    return fail(`${JSON.stringify(text)} is not a network such as 10.42.0.0/24 or fd42::/64`);
+  const family = familyOf(ip.value);
+  const bits = Number(length);
+  if (bits > BITS[family]) return fail(`${text}: the prefix length is above ${BITS[family]}`);
+  const number = ipToNumber(ip.value);
+  const network = number & ~mask(family, bits);
+  const canonical = `${ipFromNumber(family, network)}/${bits}`;
+  if (network !== number) return fail(`${text} has host bits set; its network is ${canonical}`);
+  return ok(canonical as Cidr);
+}
+
+/** `203.0.113.7:51820` or `[2001:db8::1]:51820` with a literal address. */
+export function parseEndpoint(text: string): Result<{ readonly ip: Ip; readonly port: number }> {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const ip = parseIp(match?.[1] ?? match?.[2] ?? '');
+  const port = Number(match?.[3]);
+  const brackets = match?.[1] !== undefined;
+  if (!match || !ip.ok || port < 1 || port > 65_535 || brackets !== (familyOf(ip.value) === 6))
+    return fail(`${JSON.stringify(text)} is not an endpoint such as 203.0.113.7:51820 or [2001:db8::1]:51820`);
+  return ok({ ip: ip.value, port });
+}
+
+export const toEndpoint = (ip: Ip, port: number): Endpoint =>
+  (familyOf(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`) as Endpoint;
+
+/** Prefix length of a parsed CIDR. */
+export const prefixLength = (cidr: Cidr): number => Number(cidr.slice(cidr.indexOf('/') + 1));
+
+/** Address part of a parsed CIDR. */
+export const networkOf = (cidr: Cidr): Ip => cidr.slice(0, cidr.indexOf('/')) as Ip;
+
+export function cidrRange(cidr: Cidr): Range {
+  const family = familyOf(cidr);
+  const first = ipToNumber(networkOf(cidr));
+  return { family, first, last: first + mask(family, prefixLength(cidr)) };
+}
+
+/** The address `n` steps above the network's first. Throws RangeError beyond its last. */
+export function nthAddress(cidr: Cidr, n: bigint): Ip {
+  const { family, first, last } = cidrRange(cidr);
+  if (first + n > last) throw new RangeError(`${cidr} has no address number ${n}`);
+  return ipFromNumber(family, first + n);
+}
+
+/** `10.42.0.1` → `10.42.0.1/32`. */
+export const hostCidr = (ip: Ip): Cidr => `${ip}/${BITS[familyOf(ip)]}` as Cidr;
+
+export function containsIp(cidr: Cidr, ip: Ip): boolean {
+  if (familyOf(cidr) !== familyOf(ip)) return false;
+  const { first, last } = cidrRange(cidr);
+  const number = ipToNumber(ip);
+  return number >= first && number <= last;
+}
+
+export function containsCidr(outer: Cidr, inner: Cidr): boolean {
+  if (familyOf(outer) !== familyOf(inner)) return false;
+  const o = cidrRange(outer);
+  const i = cidrRange(inner);
+  return i.first >= o.first && i.last <= o.last;
+}
+
+export const overlaps = (a: Cidr, b: Cidr): boolean => containsCidr(a, b) || containsCidr(b, a);
+
+const order = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** IPv4 first, then by number. */
+export const compareIps = (a: Ip, b: Ip): number =>
+  familyOf(a) - familyOf(b) || order(ipToNumber(a), ipToNumber(b));
+
+/** IPv4 first, then by network, the larger network first. */
+export const compareCidrs = (a: Cidr, b: Cidr): number =>
+  compareIps(networkOf(a), networkOf(b)) || prefixLength(a) - prefixLength(b);
+
+/** The largest network that begins at `first` and ends at or before `last`. */
+function largest(family: Family, first: bigint, last: bigint): number {
+  let length = BITS[family] as number;
+  while (length > 0) {
+    const host = mask(family, length - 1);
+    if ((first & host) !== 0n || first + host > last) break;
+    length -= 1;
+  }
+  return length;
+}
+
+/** A range as the fewest CIDRs. */
+export function rangeToCidrs({ family, first, last }: Range): Cidr[] {
+  const cidrs: Cidr[] = [];
+  for (let at = first; at <= last; ) {
+    const length = largest(family, at, last);
+    cidrs.push(`${ipFromNumber(family, at)}/${length}` as Cidr);
+    at += mask(family, length) + 1n;
+  }
+  return cidrs;
+}
+
+/** The same addresses as the fewest CIDRs, sorted and without overlap. */
+export function aggregate(cidrs: readonly Cidr[]): readonly Cidr[] {
+  const ranges = cidrs.map(cidrRange).sort((a, b) => a.family - b.family || order(a.first, b.first));
+  const merged: Range[] = [];
+  for (const range of ranges) {
+    const top = merged.at(-1);
+    if (top !== undefined && top.family === range.family && range.first <= top.last + 1n)
+      merged[merged.length - 1] = { ...top, last: range.last > top.last ? range.last : top.last };
+    else merged.push(range);
+  }
+  return merged.flatMap(rangeToCidrs);
+}
+
+/** 4 or 16 bytes, network order. */
+export function ipToBytes(ip: Ip): Buffer {
+  const size = BITS[familyOf(ip)] / 4;
+  return Buffer.from(ipToNumber(ip).toString(16).padStart(size, '0'), 'hex');
+}
+
+export const ipFromBytes = (bytes: Uint8Array): Ip =>
+  ipFromNumber(bytes.length === 4 ? 4 : 6, BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
