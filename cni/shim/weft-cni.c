@@ -1,0 +1,277 @@
+/*
+ * weft-cni: the CNI binary. It holds no logic: it hands environment and stdin to the agent
+ * over a unix socket, lends the agent a netlink socket inside the pod's namespace, and prints
+ * the agent's answer. The frames are described in cni/wire.ts. Static, no libraries.
+ *
+ * Without an agent: ADD waits and then says "try again later" (11), DEL is written down for
+ * the agent's return, STATUS looks at a marker, VERSION never asks.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loopback.h"
+#include "weft-cni.h"
+
+#define RUN_DIR "/run/weft"
+#define SOCKET RUN_DIR "/agent.sock"
+#define MARKER RUN_DIR "/ready"
+#define QUEUE RUN_DIR "/del"
+#define MAX_STDIN (1 << 20)
+#define MAX_FRAME (2 << 20)
+#define WAIT_FOR_AGENT_MS 15000
+
+static const char *const NAMES[] = {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_NETNS_OVERRIDE",
+                                    "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"};
+
+static char *input; /* stdin, NUL-terminated */
+static size_t input_len;
+static int input_bad;
+static char version[24] = "1.0.0"; /* of the request, for errors that we print ourselves */
+
+/* The request's cniVersion, found without a parser: only digits and dots are taken over. */
+static void find_version(void) {
+  const char *at = input ? strstr(input, "\"cniVersion\"") : NULL;
+  if (!at || !(at = strchr(at + 12, '"'))) return;
+  size_t n = strspn(++at, "0123456789.");
+  if (n > 0 && n < sizeof version && at[n] == '"') memcpy(version, at, n), version[n] = 0;
+}
+
+int fail(int code, const char *msg, const char *details) {
+  printf("{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":\"%s\",\"details\":\"%s\"}\n", version, code, msg, details);
+  fflush(stdout);
+  return 1;
+}
+
+static void out_of_time(int signal) {
+  (void)signal;
+  static const char text[] = "{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"the weft agent did not answer in time\","
+                             "\"details\":\"it is there but stuck: see its log; the runtime will try again\"}\n";
+  ssize_t ignored = write(1, text, sizeof text - 1);
+  (void)ignored;
+  _exit(1);
+}
+
+static void read_input(void) {
+  size_t room = 1 << 16;
+  input = malloc(room + 1);
+  for (;;) {
+    if (input_len == room) input = realloc(input, (room *= 2) + 1);
+    ssize_t n = input ? read(0, input + input_len, room - input_len) : -1;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 || input_len > MAX_STDIN) input_bad = 1;
+    if (n <= 0 || input_bad) break;
+    input_len += (size_t)n;
+  }
+  if (input) input[input_len] = 0;
+  find_version();
+}
+
+static int write_all(int fd, const void *data, size_t len) {
+  for (const char *at = data; len > 0;) {
+    ssize_t n = write(fd, at, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return -1;
+    at += n, len -= (size_t)n;
+  }
+  return 0;
+}
+
+static int read_all(int fd, void *data, size_t len) {
+  for (char *at = data; len > 0;) {
+    ssize_t n = read(fd, at, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return -1;
+    at += n, len -= (size_t)n;
+  }
+  return 0;
+}
+
+static int send_frame(int fd, char type, const void *data, size_t len) {
+  unsigned char head[5];
+  uint32_t size = htonl((uint32_t)len + 1);
+  memcpy(head, &size, 4);
+  head[4] = (unsigned char)type;
+  return write_all(fd, head, 5) || write_all(fd, data, len) ? -1 : 0;
+}
+
+static int send_number(int fd, char type, int32_t number) {
+  uint32_t n = htonl((uint32_t)number);
+  return send_frame(fd, type, &n, 4);
+}
+
+/* Hello: flags (1: stdin unreadable), length of the environment, NAME=VALUE each with its NUL, stdin. */
+static char *hello(size_t *len) {
+  size_t env = 0;
+  for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+    if (getenv(NAMES[i])) env += strlen(NAMES[i]) + strlen(getenv(NAMES[i])) + 2;
+  char *data = malloc(*len = 5 + env + input_len);
+  if (!data) return NULL;
+  uint32_t n = htonl((uint32_t)env);
+  char *at = data;
+  *at++ = (char)input_bad;
+  memcpy(at, &n, 4), at += 4;
+  for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+    if (getenv(NAMES[i])) at += sprintf(at, "%s=%s", NAMES[i], getenv(NAMES[i])) + 1;
+  if (input_len) memcpy(at, input, input_len);
+  return data;
+}
+
+/* A socket of anybody but root could answer for the agent. */
+static int try_connect(void) {
+  struct stat st;
+  if (lstat(SOCKET, &st) < 0) return -1;
+  if (!S_ISSOCK(st.st_mode) || st.st_uid != 0) return errno = EPERM, -1;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0) return fd;
+  int error = errno;
+  if (fd >= 0) close(fd);
+  return errno = error, -1;
+}
+
+static int connect_agent(long wait_ms) {
+  for (struct timespec pause = {0, 20000000};; wait_ms -= 20) {
+    int fd = try_connect();
+    if (fd >= 0 || wait_ms <= 0 || errno == EPERM) return fd;
+    nanosleep(&pause, NULL);
+  }
+}
+
+/* Enters the pod's namespace for good. Returns the number of our own namespace's descriptor, or -errno. */
+static int open_netns(int *netlink) {
+  const char *path = getenv("CNI_NETNS");
+  struct stat own, pod;
+  int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  int there = path && *path ? open(path, O_RDONLY | O_CLOEXEC) : (errno = ENOENT, -1);
+  if (here < 0 || there < 0 || fstat(here, &own) < 0 || fstat(there, &pod) < 0) return -errno;
+  if (own.st_dev == pod.st_dev && own.st_ino == pod.st_ino) return -EXDEV;
+  if (setns(there, CLONE_NEWNET) < 0) return -errno;
+  *netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  return *netlink < 0 ? -errno : here;
+}
+
+/* Payload: path below /proc/sys/net, NUL, value. In the pod's namespace by then. */
+static int write_sysctl(char *data, size_t len) {
+  char path[256];
+  size_t n = strnlen(data, len);
+  if (n == len || n == 0 || *data == '/' || strstr(data, "..")) return -EINVAL;
+  if (snprintf(path, sizeof path, "/proc/sys/net/%s", data) >= (int)sizeof path) return -EINVAL;
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int result = write_all(fd, data + n + 1, len - n - 1) < 0 ? -errno : 0;
+  close(fd);
+  return result;
+}
+
+/* One frame from the agent. Returns the exit code once it is the result, -1 to go on, -2 where the agent is lost. */
+static int serve(int agent, int *netlink) {
+  unsigned char head[5];
+  uint32_t size;
+  if (read_all(agent, head, 5) < 0) return -2;
+  memcpy(&size, head, 4);
+  size_t len = ntohl(size) - 1;
+  char *data = len < MAX_FRAME ? malloc(len + 1) : NULL;
+  if (!data || read_all(agent, data, len) < 0) return -2;
+  data[len] = 0;
+  int result = -1;
+  if (head[4] == 'o') result = send_number(agent, 'O', open_netns(netlink)) < 0 ? -2 : -1;
+  else if (head[4] == 'w') result = send_number(agent, 'W', *netlink < 0 ? -EBADF : write_sysctl(data, len)) < 0 ? -2 : -1;
+  else if (head[4] == 'n' && *netlink >= 0) result = send(*netlink, data, len, 0) < 0 ? -2 : -1;
+  else if (head[4] == 'r' && len >= 1) result = write_all(1, data + 1, len - 1) < 0 ? 1 : data[0] & 0x7f;
+  else result = -2;
+  free(data);
+  return result;
+}
+
+/* Copies frames both ways until the agent's result. */
+static int converse(int agent) {
+  static char buffer[1 << 17];
+  int netlink = -1;
+  for (;;) {
+    struct pollfd fds[2] = {{agent, POLLIN, 0}, {netlink, POLLIN, 0}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return -2;
+    if (netlink >= 0 && fds[1].revents) {
+      ssize_t n = recv(netlink, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (n > 0 && send_frame(agent, 'N', buffer, (size_t)n) < 0) return -2;
+    }
+    if (fds[0].revents) {
+      int result = serve(agent, &netlink);
+      if (result != -1) return result;
+    }
+  }
+}
+
+static int plain(const char *text, int dots) {
+  if (!text || !*text || strlen(text) > 200 || (!dots && *text == '.')) return 0;
+  return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
+}
+
+/* A DEL that nobody can carry out now, kept for the agent: the hello frame as a file, by rename. */
+static int queue_del(void) {
+  const char *id = getenv("CNI_CONTAINERID"), *name = getenv("CNI_IFNAME");
+  char path[600], temporary[640];
+  size_t len;
+  if (!plain(id, 0) || !plain(name, 1)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
+  mkdir(RUN_DIR, 0700), mkdir(QUEUE, 0700);
+  snprintf(path, sizeof path, QUEUE "/%s.%s", id, name);
+  snprintf(temporary, sizeof temporary, QUEUE "/.%s.%s.%d", id, name, getpid());
+  char *data = hello(&len);
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd >= 0 && data && write_all(fd, data, len) == 0 && close(fd) == 0 && rename(temporary, path) == 0) return 0;
+  const char *why = strerror(errno);
+  unlink(temporary);
+  return fail(5, "cannot keep this DEL for the weft agent, which is away", why);
+}
+
+static int without_agent(const char *command) {
+  if (!strcmp(command, "DEL")) return queue_del();
+  if (!strcmp(command, "GC")) return 0;
+  if (strcmp(command, "STATUS")) return fail(11, "the weft agent is not there: try again later",
+      "no answer on " SOCKET ": is the weft pod of this node running? kubectl -n kube-system get pods -l app=weft -o wide");
+  if (access(MARKER, F_OK) == 0) return 0;
+  return fail(50, "weft has not been ready on this node since it booted", "see the log of the node's weft pod");
+}
+
+int main(int argc, char **argv) {
+  const char *command = getenv("CNI_COMMAND");
+  const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
+  signal(SIGPIPE, SIG_IGN);
+  if (!command || !*command) {
+    fprintf(stderr, "weft-cni: a CNI plugin, called by the container runtime\n"
+                    "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n");
+    return 0;
+  }
+  if (!strcmp(command, "VERSION")) {
+    printf("{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n");
+    return 0;
+  }
+  int add = !strcmp(command, "ADD");
+  signal(SIGALRM, out_of_time);
+  alarm(add ? 100 : !strcmp(command, "STATUS") ? 10 : 50);
+  read_input();
+  if (!strcmp(name, "loopback")) return loopback(command, version);
+
+  size_t len;
+  char *greeting = hello(&len);
+  int agent = connect_agent(add ? WAIT_FOR_AGENT_MS : 0);
+  if (agent < 0 && errno == EPERM) return fail(5, SOCKET " does not belong to root: it is not the weft agent's", "remove it and restart the agent");
+  if (agent < 0) return without_agent(command);
+  int result = greeting && send_frame(agent, 'H', greeting, len) == 0 ? converse(agent) : -2;
+  return result >= 0 ? result : without_agent(command);
+}

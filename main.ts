@@ -1,0 +1,73 @@
+/** The agent of one node: settings → sources → plan → appliers. The only place that wires rooms together. */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { runAgent } from './agent/agent.ts';
+import { type Config, fields, parseConfig } from './config.ts';
+import { VERSION } from './version.ts';
+
+const USAGE = `weft ${VERSION}: the agent of one node
+
+  weft agent [--config FILE] [--node NAME] [--kubeconfig FILE]   run (the default)
+  weft --print-config [--config FILE]                            print the settings in force
+  weft --version | --help
+
+  --config      JSON file with settings (default /etc/weft/config.json; absent: all defaults)
+  --node        name of this Node (default: environment NODE_NAME)
+  --kubeconfig  how to reach the API server (default: in-cluster, then environment KUBECONFIG)
+`;
+
+const options = {
+  config: { type: 'string' },
+  node: { type: 'string' },
+  kubeconfig: { type: 'string' },
+  'print-config': { type: 'boolean' },
+  version: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+const fail = (message: string): number => {
+  process.stderr.write(`weft: ${message}\n`);
+  return 1;
+};
+
+/** Absent file at the default place: no settings. Absent file that was asked for: an error. */
+function readConfig(path: string | undefined): unknown {
+  try {
+    return JSON.parse(readFileSync(path ?? '/etc/weft/config.json', 'utf8'));
+  } catch (error) {
+    if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new Error(`cannot read the configuration ${path ?? '/etc/weft/config.json'}: ${String(error)}`);
+  }
+}
+
+async function agent(config: Config, node: string | undefined, kubeconfig: string | undefined): Promise<number> {
+  const nodeName = node ?? process.env.NODE_NAME;
+  if (!nodeName)
+    return fail('the name of this Node is not known: set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)');
+  const log = pino({ level: config.logLevel, base: { node: nodeName } }, pino.destination({ sync: true }));
+  return runAgent({ config, nodeName, kubeconfig, log });
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
+  if (values.help) return process.stdout.write(USAGE) ? 0 : 1;
+  if (values.version) return process.stdout.write(`weft ${VERSION}\n`) ? 0 : 1;
+  const config = parseConfig(readConfig(values.config));
+  if (!config.ok) return fail(`the configuration has errors:\n${config.error}`);
+  if (values['print-config']) {
+    const shown = Object.fromEntries(
+      Object.keys(fields).map(name => [name, config.value[name as keyof Config] ?? null]),
+    );
+    return process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`) ? 0 : 1;
+  }
+  const command = positionals[0] ?? 'agent';
+  if (command !== 'agent') return fail(`there is no command ${command}\n\n${USAGE}`);
+  return agent(config.value, values.node, values.kubeconfig);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = fail(error instanceof Error ? error.message : String(error));
+}

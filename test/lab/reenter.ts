@@ -1,0 +1,57 @@
+/**
+ * Runs a program again inside namespaces of its own (network, mounts, processes): whatever it
+ * makes there, links, mounts, daemons, is gone with it, also when it is killed.
+ */
+import { spawn } from 'node:child_process';
+import { userInfo } from 'node:os';
+
+const MARK = 'WEFT_LAB_INSIDE';
+
+export const inside = (): boolean => process.env[MARK] === '1';
+
+/** Why this machine cannot hold a lab; undefined where it can. */
+export const labUnavailable = (): string | undefined =>
+  process.platform !== 'linux'
+    ? 'namespaces need Linux'
+    : userInfo().uid !== 0
+      ? 'namespaces need root'
+      : undefined;
+
+/** What a lab's mount namespace starts with: nothing of the host's /run is seen or touched. */
+const PREPARE = [
+  'mount --make-rprivate /',
+  'mount -t tmpfs -o mode=755 tmpfs /run',
+  'mkdir -p /run/netns /run/lock',
+  'ip link set lo up',
+  'exec "$@"',
+].join(' && ');
+
+/**
+ * Starts `argv` again inside and resolves with its exit status. SIGINT and SIGTERM are passed
+ * on; the inner program has 10 s to end by itself before the namespace is taken away.
+ */
+export function reenter(argv: readonly string[]): Promise<number> {
+  const child = spawn(
+    'unshare',
+    ['--net', '--mount', '--pid', '--uts', '--fork', '--mount-proc', '--kill-child', '--', 'sh', '-c', PREPARE, 'lab', ...argv],
+    { stdio: 'inherit', env: { ...process.env, [MARK]: '1' }, detached: true },
+  );
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      signalInner(child.pid, 'SIGTERM');
+      setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? (signal === null ? 1 : 130)));
+  });
+}
+
+/** unshare waits for its child and does not pass signals on; the whole group gets them instead. */
+function signalInner(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // Gone already.
+  }
+}

@@ -1,0 +1,68 @@
+/** A container runtime as the CNI binary sees it: exec, CNI_* environment, configuration on stdin, JSON on stdout. */
+import { type Namespace, newPod, RunError } from './namespace.ts';
+
+export type CniResult = {
+  readonly cniVersion: string;
+  readonly ips: readonly { readonly address: string; readonly gateway?: string; readonly interface?: number }[];
+  readonly interfaces: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
+};
+
+export type Pod = {
+  readonly name: string;
+  readonly id: string;
+  readonly namespace: Namespace;
+  readonly result: CniResult;
+  /** Without prefix length. */
+  readonly v4: string | undefined;
+  readonly v6: string | undefined;
+  /** Milliseconds that ADD took, exec included. */
+  readonly addMs: number;
+};
+
+export type Host = { readonly namespace: Namespace; readonly binDir: string; readonly confDir: string };
+
+/** One call of the plugin; the answer parsed, or undefined where there is none. Rejects with RunError. */
+export async function callPlugin(
+  host: Host,
+  command: string,
+  pod: { readonly id: string; readonly netns: string; readonly name: string },
+  config: Readonly<Record<string, unknown>>,
+): Promise<unknown> {
+  const env = {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: pod.id,
+    CNI_NETNS: pod.netns,
+    CNI_IFNAME: 'eth0',
+    CNI_PATH: host.binDir,
+    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.id}`,
+  };
+  const binary = `${host.binDir}/weft-cni`;
+  const stdout = await host.namespace.run([binary], { env, stdin: JSON.stringify(config), timeoutMs: 60_000 });
+  return stdout.trim() === '' ? undefined : JSON.parse(stdout);
+}
+
+export const NETWORK = { cniVersion: '1.1.0', name: 'weft', type: 'weft-cni' } as const;
+
+const addressOf = (result: CniResult, v6: boolean): string | undefined =>
+  result.ips.map(ip => ip.address.split('/')[0] as string).find(a => a.includes(':') === v6);
+
+/** Makes a namespace and has the plugin wire it. */
+export async function addPod(host: Host, name: string): Promise<Pod> {
+  const namespace = await newPod(host.namespace);
+  const id = Buffer.from(`${name}-${namespace.pid}`).toString('hex').padEnd(64, '0').slice(0, 64);
+  const begin = performance.now();
+  try {
+    const result = (await callPlugin(host, 'ADD', { id, name, netns: namespace.netns }, NETWORK)) as CniResult;
+    const addMs = performance.now() - begin;
+    return { name, id, namespace, result, v4: addressOf(result, false), v6: addressOf(result, true), addMs };
+  } catch (error) {
+    await namespace.end();
+    throw error instanceof RunError ? new Error(`ADD of pod ${name}: ${error.stdout || error.message}`) : error;
+  }
+}
+
+/** DEL, then the namespace goes, as runtimes do it. */
+export async function deletePod(host: Host, pod: Pod): Promise<void> {
+  await callPlugin(host, 'DEL', { id: pod.id, name: pod.name, netns: pod.namespace.netns }, { ...NETWORK, prevResult: pod.result });
+  await pod.namespace.end();
+}
