@@ -1,0 +1,188 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CONTROL } from './addresses.ts';
+import { ensureBuilt, linkBinaries } from './build.ts';
+import { installBridgeCni } from './cni-bridge.ts';
+import {
+  ADMIN_TOKEN,
+  CONTROL_ROLE,
+  kubectlArgv,
+  makeClusterPki,
+  startApi,
+  startControllers,
+} from './control-plane.ts';
+import { ensureImages } from './images.ts';
+import { DEFAULT_NAME, type Layout, layout, netnsPath } from './layout.ts';
+import { makeHost, makeUnderlay } from './netns.ts';
+import {
+  type ClusterNode,
+  describeNode,
+  execInNode,
+  importInto,
+  makeNode,
+  startAgents,
+  startRuntime,
+} from './node.ts';
+import type { ProxyMode } from './node-config.ts';
+import { CLUSTER_TARGETS, clusterUnavailable } from './packages.ts';
+import { type Output, type RunOptions, run, until } from './process.ts';
+import { exists, tearDown } from './teardown.ts';
+
+export type ClusterOptions = {
+  /** `weft-…`; tells apart clusters that run at the same time. Default weft-cluster. */
+  readonly name?: string;
+  /** Default 3, at most 9. */
+  readonly nodes?: number;
+  readonly proxyMode?: ProxyMode;
+  /** `bridge`: the reference plugins with static routes. `none` (default): nodes stay NotReady. */
+  readonly cni?: 'none' | 'bridge';
+  /** OCI archives to import on every node, beside pause and agnhost. */
+  readonly images?: readonly string[];
+  /** Manifests to apply once all nodes are registered; paths or URLs as `kubectl apply -f` takes them. */
+  readonly manifests?: readonly string[];
+  /** Leave a cluster that did not come up as it is, for a look at its logs. */
+  readonly keepFailed?: boolean;
+  readonly log?: (line: string) => void;
+};
+
+export type Cluster = {
+  readonly name: string;
+  /** The administrator's; its server is reachable from the underlay only, so prefer `kubectl`. */
+  readonly kubeconfig: string;
+  readonly nodes: readonly ClusterNode[];
+  /** Network namespaces for `nsenter --net=`: the bridge all traffic crosses (captures), and the control plane. */
+  readonly underlayNetns: string;
+  readonly controlNetns: string;
+  /** Folder of one log per program: `node1.kubelet.log`, `kube-apiserver.log`. */
+  readonly logs: string;
+  /** kubectl as the administrator. Resolves whatever the exit code is. */
+  kubectl(args: readonly string[], options?: RunOptions): Promise<Output>;
+  /** Runs a program in all namespaces of a node. Resolves whatever the exit code is. */
+  exec(node: string, argv: readonly string[], options?: RunOptions): Promise<Output>;
+  /** Imports an OCI archive on every node. */
+  importImage(path: string): Promise<void>;
+  /** Waits until every node is Ready. @throws Error after `timeoutMs`, default 120 000. */
+  nodesReady(timeoutMs?: number): Promise<void>;
+  /** Removes everything. */
+  stop(): Promise<void>;
+};
+
+const nodesFile = (at: Layout): string => join(at.run, 'nodes.json');
+
+const readyNodes = async (cluster: Pick<Cluster, 'kubectl'>): Promise<number> => {
+  const path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}';
+  const { stdout } = await cluster.kubectl(['get', 'nodes', '-o', `jsonpath=${path}`]);
+  return stdout.split('\n').filter(status => status === 'True').length;
+};
+
+const handle = (at: Layout, nodes: readonly ClusterNode[]): Cluster => {
+  const kubectl = (args: readonly string[], options?: RunOptions) => run(kubectlArgv(at, args), options);
+  return {
+    name: at.name,
+    kubeconfig: join(at.pki, 'admin.conf'),
+    nodes,
+    underlayNetns: netnsPath(at, 'underlay'),
+    controlNetns: netnsPath(at, CONTROL_ROLE),
+    logs: at.logs,
+    kubectl,
+    exec: (node, argv, options) => execInNode(at, node, argv, options),
+    importImage: async path => {
+      await Promise.all(nodes.map(node => importInto(at, node.name, [resolve(path)])));
+    },
+    nodesReady: async (timeoutMs = 120_000) => {
+      await until(
+        'all nodes Ready',
+        timeoutMs,
+        async () => (await readyNodes({ kubectl })) === nodes.length,
+        300,
+      );
+    },
+    stop: () => tearDown(at),
+  };
+};
+
+/** The running cluster of that name, however it was started; undefined when there is none. */
+export const openCluster = (name: string = DEFAULT_NAME): Cluster | undefined => {
+  const at = layout(name);
+  try {
+    return handle(at, JSON.parse(readFileSync(nodesFile(at), 'utf8')) as readonly ClusterNode[]);
+  } catch {
+    return undefined;
+  }
+};
+
+const registered = async (cluster: Cluster): Promise<boolean> => {
+  const { stdout } = await cluster.kubectl(['get', 'nodes', '-o', 'name']);
+  return stdout.split('\n').filter(Boolean).length === cluster.nodes.length;
+};
+
+const applyManifests = async (cluster: Cluster, manifests: readonly string[]): Promise<void> => {
+  for (const manifest of manifests) {
+    const output = await cluster.kubectl(['apply', '-f', manifest]);
+    if (output.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${output.stderr}`);
+  }
+};
+
+const prepare = async (at: Layout, log: (line: string) => void): Promise<readonly string[]> => {
+  const folders = await ensureBuilt(CLUSTER_TARGETS, log);
+  const images = await ensureImages();
+  // A cluster of this name that was left behind, by a killed test for instance.
+  if (exists(at)) await tearDown(at);
+  for (const folder of [at.run, at.data]) mkdirSync(folder, { recursive: true, mode: 0o755 });
+  linkBinaries(folders, at.bin);
+  return images;
+};
+
+/** The machines: underlay, control plane's namespace, nodes; and everybody's papers. */
+const makeMachines = async (at: Layout, nodes: readonly ClusterNode[]): Promise<void> => {
+  const names = nodes.map(node => node.name);
+  const papers = makeClusterPki(at, names);
+  await makeUnderlay(at);
+  await makeHost(at, CONTROL_ROLE, CONTROL);
+  for (const node of nodes) await makeNode(at, node);
+  await papers;
+  writeFileSync(join(at.pki, 'tokens.csv'), `${ADMIN_TOKEN},admin,admin,system:masters\n`, { mode: 0o600 });
+};
+
+const bringUp = async (at: Layout, options: ClusterOptions, cluster: Cluster): Promise<void> => {
+  const log = options.log ?? (() => undefined);
+  const archives = [...(await prepare(at, log)), ...(options.images ?? []).map(path => resolve(path))];
+  const { nodes } = cluster;
+  log('making namespaces and certificates');
+  await makeMachines(at, nodes);
+  log('starting the API server and containerd, loading images');
+  const runtimes = Promise.all(nodes.map(node => startRuntime(at, node.name, archives)));
+  await Promise.all([startApi(at), runtimes]);
+  log('starting controllers, kubelets and kube-proxies');
+  startControllers(at);
+  for (const node of nodes) startAgents(at, node, options.proxyMode ?? 'nftables');
+  writeFileSync(nodesFile(at), JSON.stringify(nodes));
+  await until('all nodes registered', 90_000, () => registered(cluster), 300);
+  if (options.cni === 'bridge') await installBridgeCni(at, nodes, cluster.kubectl);
+  await applyManifests(cluster, options.manifests ?? []);
+};
+
+/**
+ * Builds what is missing and brings a cluster up; one of the same name is removed first.
+ * Resolves when all nodes are registered; `nodesReady` waits for the rest.
+ *
+ * @throws Error with the reason when the machine cannot run one, and with a program's last lines when it failed;
+ *   nothing is left then unless `keepFailed`.
+ */
+export const startCluster = async (options: ClusterOptions = {}): Promise<Cluster> => {
+  const reason = clusterUnavailable();
+  if (reason !== undefined) throw new Error(reason);
+  const at = layout(options.name ?? DEFAULT_NAME);
+  const count = options.nodes ?? 3;
+  const cluster = handle(
+    at,
+    Array.from({ length: count }, (_, index) => describeNode(at, index + 1)),
+  );
+  try {
+    await bringUp(at, options, cluster);
+  } catch (error) {
+    if (!options.keepFailed) await tearDown(at);
+    throw error;
+  }
+  return cluster;
+};

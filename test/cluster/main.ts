@@ -1,0 +1,131 @@
+/** npm run cluster -- up | down | kubectl … | exec NODE … | status | logs PROGRAM: see README.md. */
+import { parseArgs } from 'node:util';
+import { type Cluster, openCluster, startCluster } from './cluster.ts';
+import { logTail } from './daemons.ts';
+import { DEFAULT_NAME, layout } from './layout.ts';
+import { clusterUnavailable } from './packages.ts';
+import { leftovers, tearDown } from './teardown.ts';
+
+const USAGE = `usage: npm run cluster -- COMMAND
+
+  up [--nodes N] [--image FILE]… [--manifest FILE]… [--cni none|bridge]
+     [--proxy-mode nftables|iptables] [--wait] [--keep]
+  down                 end and remove everything
+  kubectl ARGS…        kubectl as the administrator
+  exec NODE ARGV…      run a program inside a node
+  import FILE…         import OCI archives on every node
+  logs PROGRAM         last lines of a log: kube-apiserver, node1.kubelet, node2.containerd …
+`;
+
+const say = (line: string): void => console.error(`cluster: ${line}`);
+
+const name = process.env['WEFT_CLUSTER'] ?? DEFAULT_NAME;
+
+const running = (): Cluster => {
+  const cluster = openCluster(name);
+  if (cluster === undefined) throw new Error('no cluster runs; start one with: npm run cluster -- up');
+  return cluster;
+};
+
+const upOptions = (args: readonly string[]) =>
+  parseArgs({
+    args: [...args],
+    options: {
+      nodes: { type: 'string', default: '3' },
+      image: { type: 'string', multiple: true, default: [] },
+      manifest: { type: 'string', multiple: true, default: [] },
+      cni: { type: 'string', default: 'none' },
+      'proxy-mode': { type: 'string', default: 'nftables' },
+      wait: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+    },
+  }).values;
+
+const oneOf = <T extends string>(flag: string, value: string, allowed: readonly T[]): T => {
+  const found = allowed.find(item => item === value);
+  if (found === undefined) throw new Error(`--${flag} must be one of ${allowed.join(', ')}, got ${value}`);
+  return found;
+};
+
+const nodeCount = (value: string): number => {
+  if (!/^[1-9]$/.test(value)) throw new Error(`--nodes must be 1 to 9, got ${value}`);
+  return Number(value);
+};
+
+/** Ctrl-C while the cluster comes up removes what is there already. */
+const removeOnSignal = (): void => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.once(signal, () => {
+      say(`${signal}: removing everything`);
+      void tearDown(layout(name)).then(
+        () => process.exit(code),
+        error => {
+          say(String(error));
+          process.exit(code);
+        },
+      );
+    });
+};
+
+const up = async (args: readonly string[]): Promise<number> => {
+  const reason = clusterUnavailable();
+  if (reason !== undefined) {
+    console.log(`SKIP cluster: ${reason}`);
+    return 0;
+  }
+  const flags = upOptions(args);
+  const from = Date.now();
+  removeOnSignal();
+  const cluster = await startCluster({
+    name,
+    nodes: nodeCount(flags.nodes),
+    images: flags.image,
+    manifests: flags.manifest,
+    cni: oneOf('cni', flags.cni, ['none', 'bridge']),
+    proxyMode: oneOf('proxy-mode', flags['proxy-mode'], ['nftables', 'iptables']),
+    keepFailed: flags.keep,
+    log: say,
+  });
+  if (flags.wait || flags.cni === 'bridge') await cluster.nodesReady();
+  say(`up after ${((Date.now() - from) / 1000).toFixed(1)} s; logs in ${cluster.logs}`);
+  return 0;
+};
+
+const down = async (): Promise<number> => {
+  for (const at of new Set([...leftovers(), layout(name)].map(l => l.name))) await tearDown(layout(at));
+  return 0;
+};
+
+/** Without a limit of time: a person is watching. */
+const PASS_THROUGH = { inherit: true, timeoutMs: 0 } as const;
+
+const importAll = async (files: readonly string[]): Promise<number> => {
+  for (const file of files) await running().importImage(file);
+  return 0;
+};
+
+const showLog = (role: string): number => {
+  console.log(logTail(layout(name), role, 200));
+  return 0;
+};
+
+const dispatch = async ([command, ...args]: readonly string[]): Promise<number> => {
+  if (command === 'up') return up(args);
+  if (command === 'down') return down();
+  if (command === 'kubectl') return (await running().kubectl(args, PASS_THROUGH)).code;
+  if (command === 'exec') return (await running().exec(args[0] ?? '', args.slice(1), PASS_THROUGH)).code;
+  if (command === 'import') return importAll(args);
+  if (command === 'logs') return showLog(args[0] ?? 'kube-apiserver');
+  console.error(USAGE);
+  return 2;
+};
+
+try {
+  process.exitCode = await dispatch(process.argv.slice(2));
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
