@@ -1,0 +1,121 @@
+/**
+ * Addresses of one podCIDR: who holds which, which cool down, which is next. No clock and no
+ * I/O; every operation takes constant time, whatever the size of the range.
+ *
+ * The order is a ring that begins behind the addresses in use, then those freed longest ago: a
+ * freed address rests as long as possible, since others may still send to its last holder.
+ */
+import { cidrRange, containsIp, familyOf, ipFromNumber, ipToNumber, nthAddress } from '../ip.ts';
+import type { Cidr, Ip } from '../types.ts';
+
+/** How long a freed address counts as cooling; it is used earlier only when nothing else is free. */
+export const COOL_MS = 60_000;
+
+export type Taken =
+  | { readonly kind: 'taken'; readonly ip: Ip }
+  | { readonly kind: 'exhausted'; readonly message: string }
+  | { readonly kind: 'refused'; readonly message: string };
+
+export type PoolStats = {
+  readonly cidr: Cidr;
+  /** Addresses that pods can have at all. */
+  readonly size: bigint;
+  readonly used: number;
+  readonly cooling: number;
+};
+
+export type Pool = {
+  readonly cidr: Cidr;
+  readonly gateway: Ip;
+  /** The next address, or the one asked for. `owner` is a name for people. */
+  readonly take: (owner: string, now: number, wanted?: Ip) => Taken;
+  /** A lease found on disk. False where the address is another's or no address of this range. */
+  readonly adopt: (ip: Ip, owner: string) => boolean;
+  readonly free: (ip: Ip, now: number) => void;
+  readonly owner: (ip: Ip) => string | undefined;
+  readonly stats: (now: number) => PoolStats;
+};
+
+/** First and last address for pods: without network, gateway and, in IPv4, broadcast. */
+export function usable(cidr: Cidr): { readonly first: bigint; readonly last: bigint; readonly size: bigint } {
+  const range = cidrRange(cidr);
+  const first = range.first + 2n;
+  const last = familyOf(cidr) === 4 ? range.last - 1n : range.last;
+  return { first, last, size: last >= first ? last - first + 1n : 0n };
+}
+
+/** An empty pool. A CIDR too small for gateway and one pod is always exhausted. */
+export function newPool(cidr: Cidr): Pool {
+  const family = familyOf(cidr);
+  const { first, last, size } = usable(cidr);
+  const gateway = nthAddress(cidr, size > 0n ? 1n : 0n);
+  const held = new Map<bigint, string>();
+  // Insertion order is the order of freeing, so the first entry has rested longest.
+  const freed = new Map<bigint, number>();
+  let cursor = 0n;
+  let visited = 0n;
+
+  const inRange = (number: bigint): boolean => number >= first && number <= last;
+  const text = (number: bigint): Ip => ipFromNumber(family, number);
+
+  const neverUsed = (): bigint | undefined => {
+    for (; visited < size; visited += 1n) {
+      const number = first + ((cursor + visited) % size);
+      if (!held.has(number) && !freed.has(number)) return number;
+    }
+    return undefined;
+  };
+
+  const stats = (now: number): PoolStats => {
+    const cooling = [...freed.values()].filter(at => now - at < COOL_MS).length;
+    return { cidr, size, used: held.size, cooling };
+  };
+
+  const exhausted = (now: number): Taken => {
+    const { used, cooling } = stats(now);
+    const some = [...held.values()].slice(0, 5).join(', ');
+    return {
+      kind: 'exhausted',
+      message: `no address is free in podCIDR ${cidr}: ${size} for pods, ${used} held (${some}${used > 5 ? ', …' : ''}), ${cooling} cooling down; run fewer pods on this node (kubelet maxPods) or give the cluster a larger node CIDR mask`,
+    };
+  };
+
+  const refuse = (wanted: Ip): string | undefined => {
+    if (!containsIp(cidr, wanted)) return `${wanted} is outside this node's podCIDR ${cidr}`;
+    const number = ipToNumber(wanted);
+    if (!inRange(number)) return `${wanted} is the gateway, the network's or the broadcast address of ${cidr}`;
+    const owner = held.get(number);
+    return owner === undefined ? undefined : `${wanted} is held by ${owner}`;
+  };
+
+  const give = (number: bigint, owner: string): Taken => {
+    freed.delete(number);
+    held.set(number, owner);
+    return { kind: 'taken', ip: text(number) };
+  };
+
+  const take = (owner: string, now: number, wanted?: Ip): Taken => {
+    if (wanted !== undefined) {
+      const message = refuse(wanted);
+      return message === undefined ? give(ipToNumber(wanted), owner) : { kind: 'refused', message };
+    }
+    const next = neverUsed() ?? freed.keys().next().value;
+    return next === undefined ? exhausted(now) : give(next, owner);
+  };
+
+  const adopt = (ip: Ip, owner: string): boolean => {
+    if (refuse(ip) !== undefined) return false;
+    const number = ipToNumber(ip);
+    held.set(number, owner);
+    const behind = number - first + 1n;
+    if (visited === 0n && behind > cursor) cursor = behind;
+    return true;
+  };
+
+  const free = (ip: Ip, now: number): void => {
+    const number = ipToNumber(ip);
+    if (held.delete(number)) freed.set(number, now);
+  };
+
+  return { cidr, gateway, take, adopt, free, owner: ip => held.get(ipToNumber(ip)), stats };
+}

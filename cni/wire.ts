@@ -1,0 +1,85 @@
+/**
+ * The frames between the CNI binary and the agent. Pure. The other end is cni/shim/weft-cni.c.
+ *
+ * A frame: 4 bytes length of the rest, big endian; 1 byte type; payload.
+ *
+ *   binary → agent  H hello: 1 byte flags (1: stdin unreadable), 4 bytes length of the
+ *                     environment, NAME=VALUE each ended by NUL, then stdin to the end
+ *                   N netlink bytes from the pod's kernel
+ *                   O number of the host namespace's descriptor, or -errno (4 bytes)
+ *                   W 0 or -errno of a sysctl's write (4 bytes)
+ *   agent → binary  o enter CNI_NETNS and open a netlink socket there
+ *                   n netlink bytes for the pod's kernel
+ *                   w path below /proc/sys/net, NUL, value
+ *                   r result: 1 byte exit status, then stdout to the end
+ */
+import type { Result } from '../types.ts';
+
+export type Frame = { readonly type: string; readonly payload: Buffer };
+
+/** Above a hello with 1 MiB of stdin; more is refused before it is kept. */
+export const MAX_FRAME = 2 << 20;
+
+export function encodeFrame(type: string, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const frame = Buffer.alloc(5 + payload.length);
+  frame.writeUInt32BE(payload.length + 1);
+  frame.write(type, 4, 'latin1');
+  frame.set(payload, 5);
+  return frame;
+}
+
+export const encodeResult = (exit: number, stdout: string): Buffer =>
+  encodeFrame('r', Buffer.concat([Buffer.from([exit]), Buffer.from(stdout)]));
+
+export const encodeSysctl = (path: string, value: string): Buffer =>
+  encodeFrame('w', Buffer.from(`${path}\0${value}`));
+
+/** Payload of O and W. */
+export const decodeNumber = (payload: Buffer): number => (payload.length === 4 ? payload.readInt32BE() : -71);
+
+export type Hello = {
+  readonly env: ReadonlyMap<string, string>;
+  readonly stdin: Buffer;
+  readonly stdinUnreadable: boolean;
+};
+
+/** Payload of H, which is also the form of a DEL that was kept for us. */
+export function decodeHello(payload: Buffer): Result<Hello> {
+  if (payload.length < 5) return { ok: false, error: 'hello is shorter than its head' };
+  const end = 5 + payload.readUInt32BE(1);
+  if (end > payload.length) return { ok: false, error: 'hello ends within the environment' };
+  const pairs = payload.subarray(5, end).toString().split('\0').filter(Boolean);
+  const env = new Map(
+    pairs.map(pair => {
+      const at = pair.indexOf('=');
+      return [pair.slice(0, Math.max(at, 0)), pair.slice(at + 1)] as const;
+    }),
+  );
+  return { ok: true, value: { env, stdin: payload.subarray(end), stdinUnreadable: payload[0] === 1 } };
+}
+
+/** Hello as the binary writes it; for tests and for tools. */
+export function encodeHello({ env, stdin, stdinUnreadable }: Hello): Buffer {
+  const text = Buffer.from([...env].map(([name, value]) => `${name}=${value}\0`).join(''));
+  const head = Buffer.alloc(5);
+  head[0] = Number(stdinUnreadable);
+  head.writeUInt32BE(text.length, 1);
+  return Buffer.concat([head, text, stdin]);
+}
+
+export type Split = { readonly frames: readonly Frame[]; readonly rest: Buffer };
+
+/** Whole frames at the front of a stream, and what is left; an error where no frame can follow. */
+export function splitFrames(bytes: Buffer): Result<Split> {
+  const frames: Frame[] = [];
+  let at = 0;
+  while (bytes.length - at >= 5) {
+    const size = bytes.readUInt32BE(at);
+    if (size < 1 || size > MAX_FRAME) return { ok: false, error: `a frame of ${size} bytes is not possible` };
+    if (bytes.length - at < 4 + size) break;
+    const type = bytes.toString('latin1', at + 4, at + 5);
+    frames.push({ type, payload: bytes.subarray(at + 5, at + 4 + size) });
+    at += 4 + size;
+  }
+  return { ok: true, value: { frames, rest: bytes.subarray(at) } };
+}
