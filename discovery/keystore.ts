@@ -1,0 +1,118 @@
+/**
+ * The node's key on disk. It records for which Node on which machine it was made, so that a
+ * cloned disk does not become a second node with one key. What cannot be read is never replaced.
+ */
+import { chmodSync, existsSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { derivePublicKey, generateKey, type KeyPair, parsePrivateKey } from '../mesh/key.ts';
+import type { Result } from '../types.ts';
+import { privateFolder, readIfThere, syncFolder, writeWhole } from './files.ts';
+
+export const KEY_FILE = 'key.json';
+
+export type KeyOwner = {
+  /** State folder; made with mode 0700 where it is missing. */
+  readonly dir: string;
+  readonly nodeName: string;
+  /** Contents of /etc/machine-id; undefined or empty where the host has none. */
+  readonly machineId: string | undefined;
+};
+
+/** `made`: why a new key was made just now, for a log line or an Event; absent for the key that was there. */
+export type LoadedKey = KeyPair & { readonly made?: string };
+
+/** The key file is there and cannot be used. */
+export class KeyFileError extends Error {
+  override name = 'KeyFileError';
+}
+
+type Stored = KeyPair & { readonly nodeName: string; readonly machineId: string };
+
+const fail = (error: string): Result<never> => ({ ok: false, error });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file's text → what it holds. */
+export function parseKeyFile(text: string): Result<Stored> {
+  const json = parseJson(text);
+  if (typeof json !== 'object' || json === null)
+    return fail(text === '' ? 'it is empty' : 'it is not a JSON object');
+  const { privateKey, publicKey, nodeName, machineId } = json as Record<string, unknown>;
+  if (typeof privateKey !== 'string' || typeof nodeName !== 'string' || typeof machineId !== 'string')
+    return fail('it lacks privateKey, nodeName or machineId');
+  const key = parsePrivateKey(privateKey);
+  if (!key.ok) return fail(`its privateKey ${key.error}`);
+  const derived = derivePublicKey(key.value);
+  if (publicKey !== derived) return fail('its publicKey does not belong to its privateKey');
+  return { ok: true, value: { privateKey: key.value, publicKey: derived, nodeName, machineId } };
+}
+
+const machine = (owner: KeyOwner): string => owner.machineId?.trim() ?? '';
+
+function makeKey(owner: KeyOwner): KeyPair {
+  const pair = generateKey();
+  const stored: Stored = { ...pair, nodeName: owner.nodeName, machineId: machine(owner) };
+  writeWhole(join(owner.dir, KEY_FILE), `${JSON.stringify(stored, undefined, 2)}\n`);
+  return pair;
+}
+
+/** Renames the key file to `key.json.SUFFIX`, or `.SUFFIX.2`, … where that is taken. */
+function setAside(dir: string, suffix: string): string {
+  const path = join(dir, KEY_FILE);
+  let aside = `${path}.${suffix}`;
+  for (let n = 2; existsSync(aside); n += 1) aside = `${path}.${suffix}.${n}`;
+  renameSync(path, aside);
+  syncFolder(dir);
+  return aside;
+}
+
+/** Why the stored key is another node's; undefined: it is ours. A machine-id that is not known proves nothing. */
+function foreign(stored: Stored, owner: KeyOwner): string | undefined {
+  if (stored.nodeName !== owner.nodeName)
+    return `it was made for Node ${stored.nodeName}, and this is Node ${owner.nodeName}`;
+  const id = machine(owner);
+  if (stored.machineId !== '' && id !== '' && stored.machineId !== id)
+    return 'it was made on a machine with another machine-id';
+  return undefined;
+}
+
+function useStored(stored: Stored, owner: KeyOwner): LoadedKey {
+  const reason = foreign(stored, owner);
+  if (reason === undefined) return { publicKey: stored.publicKey, privateKey: stored.privateKey };
+  const aside = setAside(owner.dir, 'foreign');
+  return {
+    ...makeKey(owner),
+    made: `the key on disk belongs to another node (${reason}; a cloned disk?): it is now ${aside}, and this node has a new one`,
+  };
+}
+
+/**
+ * The node's key: the one on disk, or a new one with the reason. Throws KeyFileError where the
+ * file is damaged, and the system's error where the folder cannot be used.
+ */
+export function loadKey(owner: KeyOwner): LoadedKey {
+  privateFolder(owner.dir);
+  const path = join(owner.dir, KEY_FILE);
+  const text = readIfThere(path);
+  if (text === undefined) return { ...makeKey(owner), made: 'this node had no key yet' };
+  const stored = parseKeyFile(text);
+  if (!stored.ok)
+    throw new KeyFileError(
+      `the key file ${path} is damaged: ${stored.error}. Put it back from a backup, or remove it and start the agent again: it then makes a new key, which the other nodes take over by themselves`,
+    );
+  chmodSync(path, 0o600);
+  return useStored(stored.value, owner);
+}
+
+/** A new key in place of ours, because an older Node holds ours. The old one is kept as key.json.refused. */
+export function renewKey(owner: KeyOwner, reason: string): LoadedKey {
+  privateFolder(owner.dir);
+  if (existsSync(join(owner.dir, KEY_FILE))) setAside(owner.dir, 'refused');
+  return { ...makeKey(owner), made: reason };
+}

@@ -1,0 +1,171 @@
+/**
+ * Which API server, and with what credentials: the pod's service account or a kubeconfig file.
+ * Of client-node only its parsers and its exec plugin runner are loaded: the whole of it takes
+ * 90 MB, these 4.
+ */
+import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { dirname, resolve } from 'node:path';
+import {
+  type Cluster,
+  newClusters,
+  newContexts,
+  newUsers,
+  type User,
+} from '@kubernetes/client-node/dist/config_types.js';
+import { ExecAuth } from '@kubernetes/client-node/dist/exec_auth.js';
+
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where to go and how to prove who we are. Files are read again by `readCredentials`. */
+export type Access = {
+  /** Without a slash at its end. */
+  readonly server: string;
+  readonly cluster: Cluster;
+  readonly user: User;
+  /** Where it comes from, for error messages. */
+  readonly source: string;
+};
+
+export type Credentials = {
+  readonly ca: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  /** Value of the Authorization header. */
+  readonly authorization: string | undefined;
+  readonly serverName: string | undefined;
+  readonly insecure: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+const inCluster = (env: Environment): Access => {
+  const host = env.KUBERNETES_SERVICE_HOST ?? '';
+  const server = `https://${isIPv6(host) ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT ?? '443'}`;
+  return {
+    server,
+    cluster: { name: 'in-cluster', server, caFile: `${SERVICE_ACCOUNT}/ca.crt`, skipTLSVerify: false },
+    user: {
+      name: 'in-cluster',
+      authProvider: { name: 'tokenFile', config: { tokenFile: `${SERVICE_ACCOUNT}/token` } },
+    },
+    source: 'the pod’s service account',
+  };
+};
+
+/** JSON is tried first, so that the YAML parser is loaded only where it is needed. */
+async function parseText(text: string): Promise<Record<string, unknown>> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    const { load } = await import('js-yaml');
+    return load(text) as Record<string, unknown>;
+  }
+}
+
+const absolute = <T extends object>(dir: string, holder: T, ...keys: readonly (keyof T)[]): T =>
+  Object.fromEntries(
+    Object.entries(holder).map(([key, value]) => [
+      key,
+      keys.includes(key as keyof T) && typeof value === 'string' ? resolve(dir, value) : value,
+    ]),
+  ) as T;
+
+const need = <T>(value: T | undefined, message: string): T => {
+  if (value === undefined) throw new Error(message);
+  return value;
+};
+
+function refuseUnsupported(cluster: Cluster, user: User, path: string): void {
+  const provider = user.authProvider as { name?: string; config?: { tokenFile?: string } } | undefined;
+  if (provider !== undefined && provider.config?.tokenFile === undefined)
+    throw new Error(
+      `kubeconfig ${path}: user ${user.name} has auth-provider ${provider.name}, which weft does not support: use a token, tokenFile, client certificate or exec plugin`,
+    );
+  if (cluster.proxyUrl !== undefined)
+    throw new Error(`kubeconfig ${path}: cluster ${cluster.name} has proxy-url, which weft does not support`);
+}
+
+async function fromFile(path: string): Promise<Access> {
+  const json = await parseText(readFileSync(path, 'utf8'));
+  const dir = dirname(path);
+  const current = json['current-context'];
+  const context = need(
+    newContexts(json.contexts as never).find(c => c.name === current),
+    `has no context ${JSON.stringify(current)}: set current-context to one of its contexts`,
+  );
+  const cluster = need(
+    newClusters(json.clusters as never).find(c => c.name === context.cluster),
+    `has no cluster ${context.cluster}, which its current context names`,
+  );
+  const user = newUsers(json.users as never).find(u => u.name === context.user) ?? { name: context.user };
+  refuseUnsupported(cluster, user, path);
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    cluster: absolute(dir, cluster, 'caFile'),
+    user: absolute(dir, user, 'certFile', 'keyFile'),
+    source: path,
+  };
+}
+
+async function choose(kubeconfig: string | undefined, env: Environment): Promise<Access> {
+  if (kubeconfig === undefined && env.KUBERNETES_SERVICE_HOST) return inCluster(env);
+  const path = kubeconfig ?? env.KUBECONFIG?.split(':')[0];
+  if (!path)
+    throw new Error(
+      'no way to the API server is known: run in a pod, or give --kubeconfig or the environment variable KUBECONFIG',
+    );
+  try {
+    return await fromFile(path);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot use the kubeconfig ${path}: ${message}`, { cause: error });
+  }
+}
+
+/** `kubeconfig`, else the pod's service account, else KUBECONFIG. `apiServer` replaces the URL of any. */
+export async function findAccess(
+  options: { readonly kubeconfig?: string | undefined; readonly apiServer?: string | undefined },
+  env: Environment = process.env,
+): Promise<Access> {
+  const access = await choose(options.kubeconfig, env);
+  return options.apiServer === undefined
+    ? access
+    : { ...access, server: options.apiServer.replace(/\/+$/, '') };
+}
+
+const fileOrData = (file: string | undefined, data: string | undefined): Buffer | undefined =>
+  file !== undefined ? readFileSync(file) : data !== undefined ? Buffer.from(data, 'base64') : undefined;
+
+type ExecResult = { headers: Record<string, string>; cert?: string; key?: string };
+
+async function runPlugin(user: User): Promise<ExecResult> {
+  const options: ExecResult = { headers: {} };
+  await new ExecAuth().applyAuthentication(user, options as never);
+  return options;
+}
+
+function authorize(user: User, plugin: ExecResult): string | undefined {
+  const tokenFile = (user.authProvider as { config?: { tokenFile?: string } } | undefined)?.config?.tokenFile;
+  const token = tokenFile === undefined ? user.token : readFileSync(tokenFile, 'utf8').trim();
+  if (token) return `Bearer ${token}`;
+  if (user.username)
+    return `Basic ${Buffer.from(`${user.username}:${user.password ?? ''}`).toString('base64')}`;
+  return plugin.headers.Authorization;
+}
+
+/** Reads the files and runs the exec plugin that the access names. Throws what they throw. */
+export async function readCredentials({ cluster, user }: Access): Promise<Credentials> {
+  const plugin = user.exec ? await runPlugin(user) : { headers: {} };
+  const { cert, key } = plugin as ExecResult;
+  return {
+    ca: fileOrData(cluster.caFile, cluster.caData),
+    cert: cert === undefined ? fileOrData(user.certFile, user.certData) : Buffer.from(cert),
+    key: key === undefined ? fileOrData(user.keyFile, user.keyData) : Buffer.from(key),
+    authorization: authorize(user, plugin as ExecResult),
+    serverName: cluster.tlsServerName,
+    insecure: cluster.skipTLSVerify,
+    headers: user.impersonateUser ? { 'Impersonate-User': user.impersonateUser } : {},
+  };
+}
