@@ -25,7 +25,11 @@ export type Config = {
   readonly logLevel: string;
 };
 
-type Field = { readonly default: unknown; readonly parse: (v: unknown) => Result<unknown>; readonly doc: string };
+type Field = {
+  readonly default: unknown;
+  readonly parse: (v: unknown) => Result<unknown>;
+  readonly doc: string;
+};
 
 const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 const fail = (error: string): Result<never> => ({ ok: false, error });
@@ -105,7 +109,11 @@ export const fields = {
     parse: text(/^[0-9a-fA-F.:]+$/, 'an IP address'),
     doc: 'Address of /healthz, /readyz and /metrics.',
   },
-  healthPort: { default: HEALTH_PORT, parse: integer(1, 65535), doc: 'Port of /healthz, /readyz and /metrics.' },
+  healthPort: {
+    default: HEALTH_PORT,
+    parse: integer(1, 65535),
+    doc: 'Port of /healthz, /readyz and /metrics.',
+  },
   cniBinDir: { default: '/opt/cni/bin', parse: path, doc: 'Where the CNI binary is installed.' },
   cniConfDir: { default: '/etc/cni/net.d', parse: path, doc: 'Where the CNI configuration is installed.' },
   logLevel: {

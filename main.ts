@@ -41,10 +41,16 @@ function readConfig(path: string | undefined): unknown {
   }
 }
 
-async function agent(config: Config, node: string | undefined, kubeconfig: string | undefined): Promise<number> {
+async function agent(
+  config: Config,
+  node: string | undefined,
+  kubeconfig: string | undefined,
+): Promise<number> {
   const nodeName = node ?? process.env.NODE_NAME;
   if (!nodeName)
-    return fail('the name of this Node is not known: set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)');
+    return fail(
+      'the name of this Node is not known: set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)',
+    );
   const log = pino({ level: config.logLevel, base: { node: nodeName } }, pino.destination({ sync: true }));
   return runAgent({ config, nodeName, kubeconfig, log });
 }

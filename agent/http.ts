@@ -22,7 +22,8 @@ export const text = (body: string, status = 200): Answer => ({
 async function answer(routes: Routes, request: IncomingMessage): Promise<Answer> {
   const path = (request.url ?? '/').split('?')[0] ?? '/';
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (route === undefined) return text(`no such path: ${path}; there are ${Object.keys(routes).join(', ')}`, 404);
+  if (route === undefined)
+    return text(`no such path: ${path}; there are ${Object.keys(routes).join(', ')}`, 404);
   if (request.method !== 'GET') return text(`${request.method} is not answered here, only GET`, 405);
   try {
     return await route();

@@ -83,7 +83,8 @@ export function newPool(cidr: Cidr): Pool {
   const refuse = (wanted: Ip): string | undefined => {
     if (!containsIp(cidr, wanted)) return `${wanted} is outside this node's podCIDR ${cidr}`;
     const number = ipToNumber(wanted);
-    if (!inRange(number)) return `${wanted} is the gateway, the network's or the broadcast address of ${cidr}`;
+    if (!inRange(number))
+      return `${wanted} is the gateway, the network's or the broadcast address of ${cidr}`;
     const owner = held.get(number);
     return owner === undefined ? undefined : `${wanted} is held by ${owner}`;
   };

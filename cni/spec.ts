@@ -54,7 +54,9 @@ const ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const ifnameFault = (name: string): string | undefined => {
   if (name.length > 15) return `interface name ${name} is longer than 15 characters`;
   if (name === '.' || name === '..') return 'interface name is . or ..';
-  return /[\s/:]/.test(name) ? `interface name ${JSON.stringify(name)} contains / or : or whitespace` : undefined;
+  return /[\s/:]/.test(name)
+    ? `interface name ${JSON.stringify(name)} contains / or : or whitespace`
+    : undefined;
 };
 
 function checkEnv(env: Env): Command {
@@ -83,7 +85,8 @@ function parseStdin(stdin: Buffer): Json {
   } catch (error) {
     throw new CniError(CODES.decode, 'error unmarshalling the network configuration on stdin', String(error));
   }
-  if (!isObject(value)) throw new CniError(CODES.decode, 'the network configuration on stdin is no JSON object');
+  if (!isObject(value))
+    throw new CniError(CODES.decode, 'the network configuration on stdin is no JSON object');
   return value;
 }
 
@@ -96,7 +99,11 @@ function checkName(conf: Json): string {
 }
 
 const SEMVER = /^\d+\.\d+\.\d+$/;
-const SINCE: Readonly<Partial<Record<Command, CniVersion>>> = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' };
+const SINCE: Readonly<Partial<Record<Command, CniVersion>>> = {
+  CHECK: '0.4.0',
+  GC: '1.1.0',
+  STATUS: '1.1.0',
+};
 
 /** Absent version: the oldest there is, which we do not speak. */
 function checkVersion(command: Command, conf: Json): CniVersion {
@@ -112,7 +119,11 @@ function checkVersion(command: Command, conf: Json): CniVersion {
       `config is ${JSON.stringify(given)}, plugin supports ${JSON.stringify(VERSIONS)}`,
     );
   if (since !== undefined && VERSIONS.indexOf(known) < VERSIONS.indexOf(since))
-    throw new CniError(CODES.incompatibleVersion, `config version does not allow ${command}`, `${command} is in ${since} and above`);
+    throw new CniError(
+      CODES.incompatibleVersion,
+      `config version does not allow ${command}`,
+      `${command} is in ${since} and above`,
+    );
   return known;
 }
 
@@ -139,7 +150,8 @@ function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly I
   const all = [...(args.get('IP')?.split(',') ?? []), ...inline, ...runtime];
   return all.map(text => {
     const ip = parseIp(text.split('/')[0] ?? '');
-    if (!ip.ok) throw new CniError(CODES.badConfig, `the address asked for, ${JSON.stringify(text)}, is none`);
+    if (!ip.ok)
+      throw new CniError(CODES.badConfig, `the address asked for, ${JSON.stringify(text)}, is none`);
     return ip.value;
   });
 }
@@ -148,7 +160,10 @@ function prevResultOf(conf: Json): PrevResult | undefined {
   if (!isObject(conf.prevResult)) return undefined;
   const raw = conf.prevResult;
   const ips = (Array.isArray(raw.ips) ? raw.ips : []).flatMap(item => {
-    const ip = isObject(item) && typeof item.address === 'string' ? parseIp(item.address.split('/')[0] ?? '') : undefined;
+    const ip =
+      isObject(item) && typeof item.address === 'string'
+        ? parseIp(item.address.split('/')[0] ?? '')
+        : undefined;
     return ip?.ok ? [ip.value] : [];
   });
   return { ips, raw };
@@ -167,7 +182,8 @@ function validOf(conf: Json): readonly Attachment[] | undefined {
 /** Environment, stdin, configuration, version, in this order; throws CniError. */
 export function parseRequest({ env, stdin, stdinUnreadable }: Hello): Request {
   const command = checkEnv(env);
-  if (stdinUnreadable) throw new CniError(CODES.io, 'error reading from stdin', 'it is closed, or above 1 MiB');
+  if (stdinUnreadable)
+    throw new CniError(CODES.io, 'error reading from stdin', 'it is closed, or above 1 MiB');
   const conf = command === 'VERSION' ? { name: 'version', cniVersion: '1.1.0' } : parseStdin(stdin);
   const network = checkName(conf);
   const version = checkVersion(command, conf);

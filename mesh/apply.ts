@@ -3,7 +3,7 @@
  * touches only what differs. Each returns the number of changes it made.
  */
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
-import { type TableMemos, ensureTable } from '../platform/linux/table.ts';
+import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import { diff } from './diff.ts';
@@ -52,7 +52,12 @@ export async function applyAddresses(kernel: Kernel, plan: MeshPlan): Promise<nu
   const ours = new Set([BRIDGE, WG_LINK]);
   const actual = (await kernel.addresses.list()).filter(a => ours.has(a.link) && !isLinkLocal(a.address));
   const wanted = nodeAddresses(plan).filter(a => links.some(link => link.name === a.link));
-  const { add, remove } = diff(wanted, actual, a => `${a.link} ${a.address}`, () => true);
+  const { add, remove } = diff(
+    wanted,
+    actual,
+    a => `${a.link} ${a.address}`,
+    () => true,
+  );
   for (const address of add) await kernel.addresses.add(address);
   for (const address of remove) await kernel.addresses.remove(address);
   return add.length + remove.length;

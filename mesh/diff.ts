@@ -1,6 +1,10 @@
 /** What is wanted against what is there. Pure and generic; used by every applier. */
 
-export type Diff<T> = { readonly add: readonly T[]; readonly change: readonly T[]; readonly remove: readonly T[] };
+export type Diff<T> = {
+  readonly add: readonly T[];
+  readonly change: readonly T[];
+  readonly remove: readonly T[];
+};
 
 /** Items by key: absent ones to add, unequal ones to change, and those that nobody wants to remove. */
 export function diff<T>(

@@ -35,10 +35,7 @@ const set = (name: string, n: 4 | 6, cidrs: readonly Cidr[]): string[] => [
 const sets = (plan: MeshPlan): string[] =>
   ([4, 6] as const).flatMap(n => {
     const of = (cidrs: readonly Cidr[]) => cidrs.filter(cidr => familyOf(cidr) === n);
-    return [
-      ...set('cluster', n, of(plan.clusterCidrs)),
-      ...set('unmasked', n, of(plan.settings.unmasked)),
-    ];
+    return [...set('cluster', n, of(plan.clusterCidrs)), ...set('unmasked', n, of(plan.settings.unmasked))];
   });
 
 const chain = (name: string, hook: string, rules: readonly string[]): string[] => [
@@ -120,7 +117,11 @@ export const meshTable = (plan: MeshPlan): string =>
       ...chain('forward', 'filter hook forward priority -10', [...clamp, ...forward()]),
       ...chain('egress', 'filter hook postrouting priority 150', egress(plan)),
       ...chain('node_source', 'nat hook postrouting priority 99', nodeSource(plan)),
-      ...chain('masquerade', 'nat hook postrouting priority 100', plan.settings.masquerade ? masquerade(plan) : []),
+      ...chain(
+        'outside_source',
+        'nat hook postrouting priority 100',
+        plan.settings.masquerade ? masquerade(plan) : [],
+      ),
     ]),
     '}',
     '',

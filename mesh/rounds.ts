@@ -45,7 +45,12 @@ const firstSight = (
   lastSet: undefined,
 });
 
-const choose = (peer: PeerPlan, memory: PeerMemory, actual: WgPeer | undefined, now: number): EndpointChoice =>
+const choose = (
+  peer: PeerPlan,
+  memory: PeerMemory,
+  actual: WgPeer | undefined,
+  now: number,
+): EndpointChoice =>
   chooseEndpoint({
     candidates: peer.endpoints,
     current: actual?.endpoint,

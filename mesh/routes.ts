@@ -1,5 +1,5 @@
 /** Plan → the node's routes outside the pods' own. Pure, sorted. */
-import { WG_LINK, UNREACHABLE_METRIC } from '../constants.ts';
+import { UNREACHABLE_METRIC, WG_LINK } from '../constants.ts';
 import { compareCidrs, familyOf } from '../ip.ts';
 import type { Route } from '../platform/linux/types.ts';
 import type { MeshPlan } from './types.ts';

@@ -46,7 +46,15 @@ function run(argv: readonly string[], { stdin = '', env, timeoutMs = 30_000 }: R
       { env: { ...process.env, ...env }, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 << 20 },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(new RunError(argv, typeof error.code === 'number' ? error.code : null, stdout, stderr || error.message));
+        else
+          reject(
+            new RunError(
+              argv,
+              typeof error.code === 'number' ? error.code : null,
+              stdout,
+              stderr || error.message,
+            ),
+          );
       },
     );
     child.stdin?.on('error', () => {});
@@ -55,7 +63,8 @@ function run(argv: readonly string[], { stdin = '', env, timeoutMs = 30_000 }: R
 }
 
 /** In the namespaces of this process. */
-export const here = (argv: readonly string[], options: RunOptions = {}): Promise<string> => run(argv, options);
+export const here = (argv: readonly string[], options: RunOptions = {}): Promise<string> =>
+  run(argv, options);
 
 const ready = async (child: ChildProcess): Promise<void> => {
   await new Promise<void>((resolve, reject) => {
@@ -103,6 +112,8 @@ export const newHost = async (script = 'true'): Promise<Namespace> =>
 /** A pod: its own network, the mounts of the host it is on. */
 export const newPod = async (host: Namespace): Promise<Namespace> =>
   namespaceOf(
-    await hold(['nsenter', '--target', String(host.pid), '--net', '--mount', '--', 'unshare', '--net'], 'true'),
+    await hold(
+      ['nsenter', '--target', String(host.pid), '--net', '--mount', '--', 'unshare', '--net'],
+      'true',
+    ),
   );
-

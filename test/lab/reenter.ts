@@ -33,7 +33,21 @@ const PREPARE = [
 export function reenter(argv: readonly string[]): Promise<number> {
   const child = spawn(
     'unshare',
-    ['--net', '--mount', '--pid', '--uts', '--fork', '--mount-proc', '--kill-child', '--', 'sh', '-c', PREPARE, 'lab', ...argv],
+    [
+      '--net',
+      '--mount',
+      '--pid',
+      '--uts',
+      '--fork',
+      '--mount-proc',
+      '--kill-child',
+      '--',
+      'sh',
+      '-c',
+      PREPARE,
+      'lab',
+      ...argv,
+    ],
     { stdio: 'inherit', env: { ...process.env, [MARK]: '1' }, detached: true },
   );
   return new Promise((resolve, reject) => {

@@ -3,7 +3,11 @@ import { type Namespace, newPod, RunError } from './namespace.ts';
 
 export type CniResult = {
   readonly cniVersion: string;
-  readonly ips: readonly { readonly address: string; readonly gateway?: string; readonly interface?: number }[];
+  readonly ips: readonly {
+    readonly address: string;
+    readonly gateway?: string;
+    readonly interface?: number;
+  }[];
   readonly interfaces: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
 };
 
@@ -37,7 +41,11 @@ export async function callPlugin(
     CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.id}`,
   };
   const binary = `${host.binDir}/weft-cni`;
-  const stdout = await host.namespace.run([binary], { env, stdin: JSON.stringify(config), timeoutMs: 60_000 });
+  const stdout = await host.namespace.run([binary], {
+    env,
+    stdin: JSON.stringify(config),
+    timeoutMs: 60_000,
+  });
   return stdout.trim() === '' ? undefined : JSON.parse(stdout);
 }
 
@@ -52,17 +60,29 @@ export async function addPod(host: Host, name: string): Promise<Pod> {
   const id = Buffer.from(`${name}-${namespace.pid}`).toString('hex').padEnd(64, '0').slice(0, 64);
   const begin = performance.now();
   try {
-    const result = (await callPlugin(host, 'ADD', { id, name, netns: namespace.netns }, NETWORK)) as CniResult;
+    const result = (await callPlugin(
+      host,
+      'ADD',
+      { id, name, netns: namespace.netns },
+      NETWORK,
+    )) as CniResult;
     const addMs = performance.now() - begin;
     return { name, id, namespace, result, v4: addressOf(result, false), v6: addressOf(result, true), addMs };
   } catch (error) {
     await namespace.end();
-    throw error instanceof RunError ? new Error(`ADD of pod ${name}: ${error.stdout || error.message}`) : error;
+    throw error instanceof RunError
+      ? new Error(`ADD of pod ${name}: ${error.stdout || error.message}`)
+      : error;
   }
 }
 
 /** DEL, then the namespace goes, as runtimes do it. */
 export async function deletePod(host: Host, pod: Pod): Promise<void> {
-  await callPlugin(host, 'DEL', { id: pod.id, name: pod.name, netns: pod.namespace.netns }, { ...NETWORK, prevResult: pod.result });
+  await callPlugin(
+    host,
+    'DEL',
+    { id: pod.id, name: pod.name, netns: pod.namespace.netns },
+    { ...NETWORK, prevResult: pod.result },
+  );
   await pod.namespace.end();
 }

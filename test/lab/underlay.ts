@@ -16,7 +16,19 @@ export const nodeAddress = (number: number): UnderlayAddress => ({
 const ip = (...args: string[]): Promise<string> => here(['ip', ...args]);
 
 export async function makeUnderlay(mtu = 1500): Promise<void> {
-  await ip('link', 'add', UNDERLAY, 'mtu', String(mtu), 'type', 'bridge', 'forward_delay', '0', 'mcast_snooping', '0');
+  await ip(
+    'link',
+    'add',
+    UNDERLAY,
+    'mtu',
+    String(mtu),
+    'type',
+    'bridge',
+    'forward_delay',
+    '0',
+    'mcast_snooping',
+    '0',
+  );
   await ip('link', 'set', UNDERLAY, 'up');
   await ip('address', 'add', `${LAB.v4}/24`, 'dev', UNDERLAY);
   await ip('-6', 'address', 'add', `${LAB.v6}/64`, 'dev', UNDERLAY, 'nodad');
@@ -29,11 +41,15 @@ export async function plug(host: Namespace, number: number, mtu = 1500): Promise
   const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', String(host.pid)];
   await ip('link', 'add', port, 'mtu', String(mtu), 'type', 'veth', ...peer);
   await ip('link', 'set', port, 'master', UNDERLAY, 'up');
-  await host.run(['sh', '-ec', [
-    'ip link set eth0 up',
-    `ip address add ${v4}/24 dev eth0`,
-    `ip -6 address add ${v6}/64 dev eth0 nodad`,
-    `ip route add default via ${LAB.v4}`,
-    `ip -6 route add default via ${LAB.v6}`,
-  ].join('\n')]);
+  await host.run([
+    'sh',
+    '-ec',
+    [
+      'ip link set eth0 up',
+      `ip address add ${v4}/24 dev eth0`,
+      `ip -6 address add ${v6}/64 dev eth0 nodad`,
+      `ip route add default via ${LAB.v4}`,
+      `ip -6 route add default via ${LAB.v6}`,
+    ].join('\n'),
+  ]);
 }

@@ -1,0 +1,83 @@
+/** What the agent answers over HTTP: health, readiness, status, metrics. */
+import type { CniServer } from '../cni/server.ts';
+import { WG_LINK } from '../constants.ts';
+import type { Discovery } from '../discovery/discovery.ts';
+import type { Outcome } from '../mesh/reconcile.ts';
+import { type PeerStatus, type ProbeFact, peerStatuses } from '../mesh/status.ts';
+import type { Kernel } from '../platform/linux/types.ts';
+import { VERSION } from '../version.ts';
+import { type Answer, json, type Routes, text } from './http.ts';
+import { isReady, readiness } from './readiness.ts';
+
+export type ReportSources = {
+  readonly nodeName: string;
+  readonly discovery: Discovery;
+  readonly cni: CniServer;
+  readonly kernel: Kernel;
+  readonly outcome: () => Outcome | undefined;
+  readonly probes: () => ReadonlyMap<string, ProbeFact>;
+  readonly installed: () => string | undefined;
+  /** Milliseconds since the loop last finished a pass or was found idle. */
+  readonly stuckFor: () => number;
+  readonly runs: () => number;
+};
+
+/** A pass that has not ended after this is stuck: the kubelet may restart us, the data path stays. */
+const STUCK_MS = 120_000;
+
+const parts = (s: ReportSources) => readiness(s.nodeName, s.outcome(), s.discovery.state(), s.installed());
+
+const readyz = (s: ReportSources): Answer => {
+  const all = parts(s);
+  const lines = all.map(p => `${p.ready ? 'ok' : 'not ready'}: ${p.part}${p.reason ? `: ${p.reason}` : ''}`);
+  return text(lines.join('\n'), isReady(all) ? 200 : 503);
+};
+
+const healthz = (s: ReportSources): Answer =>
+  s.stuckFor() > STUCK_MS
+    ? text(`a pass has been running for ${Math.round(s.stuckFor() / 1000)} s`, 503)
+    : text('ok');
+
+/** Peers measured afresh: the device is read at each question. */
+async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
+  const outcome = s.outcome();
+  if (outcome === undefined) return [];
+  const device = await s.kernel.wg.dump(WG_LINK);
+  return peerStatuses(outcome.plan, device, s.probes(), Date.now());
+}
+
+async function status(s: ReportSources): Promise<Answer> {
+  const outcome = s.outcome();
+  const all = parts(s);
+  return json({
+    version: VERSION,
+    node: s.nodeName,
+    ready: isReady(all),
+    parts: all,
+    engine: outcome?.engine ?? { kind: 'none', reason: 'starting' },
+    publicKey: outcome?.device?.publicKey,
+    listenPort: outcome?.device?.listenPort,
+    mtu: outcome?.plan.settings.mtu,
+    podCidrs: outcome?.plan.self.podCidrs ?? [],
+    gateways: outcome?.plan.self.gateways ?? [],
+    clusterCidrs: outcome?.plan.clusterCidrs ?? [],
+    endpoints: s.discovery.own()?.fact.endpoints ?? [],
+    peers: await peers(s),
+    excluded: outcome?.plan.excluded ?? [],
+    warnings: outcome?.plan.warnings ?? [],
+    api: s.discovery.state(),
+    cni: s.cni.stats(),
+    pods: s.cni.leases(),
+    reconcile: { runs: s.runs(), lastChanges: outcome?.changes ?? 0, ...s.kernel.counts() },
+  });
+}
+
+export const healthRoutes = (s: ReportSources): Routes => ({
+  '/healthz': () => healthz(s),
+  '/readyz': () => readyz(s),
+});
+
+export const statusRoutes = (s: ReportSources): Routes => ({
+  ...healthRoutes(s),
+  '/status': () => status(s),
+});

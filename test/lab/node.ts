@@ -1,0 +1,113 @@
+/** A node of the lab: a host with state of its own, and the real agent on it as its own process. */
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { STATE_DIR, STATUS_SOCKET } from '../../constants.ts';
+import { type Namespace, newHost } from './namespace.ts';
+import type { Host } from './runtime.ts';
+import { nodeAddress, plug, type UnderlayAddress } from './underlay.ts';
+
+export type LabNode = Host & {
+  readonly name: string;
+  readonly number: number;
+  readonly address: UnderlayAddress;
+  /** The agent's log, JSON lines. */
+  readonly logFile: string;
+  readonly startAgent: (settings?: Readonly<Record<string, unknown>>) => ChildProcess;
+  /** The agent's own account, as `GET /status` on its socket; undefined while it does not answer. */
+  readonly status: () => Promise<AgentStatus | undefined>;
+  readonly end: () => Promise<void>;
+};
+
+/** The part of the status that the lab looks at. */
+export type AgentStatus = {
+  readonly ready: boolean;
+  readonly engine: { readonly kind: string };
+  readonly peers: readonly {
+    readonly node: string;
+    readonly state: string;
+    readonly reason?: string;
+    readonly endpoint?: string;
+    readonly handshakeAgeMs?: number;
+    readonly rttMs?: number;
+    readonly rxBytes: number;
+    readonly txBytes: number;
+  }[];
+  readonly excluded: readonly { readonly node: string; readonly reason: string }[];
+};
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/**
+ * Each node sees a /run, a state directory and a machine-id of its own at the usual places.
+ * The CNI directories are settings; here they lie in the node's directory of the lab.
+ */
+const prepare = (dir: string): string =>
+  [
+    'mount --make-rprivate /',
+    `mount --bind ${dir}/run /run`,
+    `mkdir -p ${STATE_DIR}`,
+    `mount --bind ${dir}/state ${STATE_DIR}`,
+    `mount --bind ${dir}/machine-id /etc/machine-id`,
+  ].join(' && ');
+
+function makeDirectories(dir: string, number: number): void {
+  for (const part of ['run', 'state', 'bin', 'conf'])
+    mkdirSync(join(dir, part), { recursive: true, mode: 0o755 });
+  writeFileSync(join(dir, 'machine-id'), `${number.toString(16).padStart(32, '0')}\n`);
+}
+
+/** HTTP over a unix socket that only the node's mount namespace has by name. */
+function getStatus(pid: number): Promise<AgentStatus | undefined> {
+  return new Promise(resolve => {
+    const socketPath = `/proc/${pid}/root${STATUS_SOCKET}`;
+    const req = request({ socketPath, path: '/status', timeout: 2_000 }, response => {
+      let body = '';
+      response.on('data', chunk => {
+        body += chunk;
+      });
+      response.on('end', () => resolve(response.statusCode === 200 ? JSON.parse(body) : undefined));
+    });
+    req.on('timeout', () => req.destroy());
+    req.on('error', () => resolve(undefined));
+    req.end();
+  });
+}
+
+function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: string, logFile: string) {
+  return (settings: Readonly<Record<string, unknown>> = {}): ChildProcess => {
+    const config = join(dir, 'config.json');
+    const all = { cniBinDir: join(dir, 'bin'), cniConfDir: join(dir, 'conf'), ...settings };
+    writeFileSync(config, JSON.stringify(all));
+    const log = openSync(logFile, 'a');
+    const argv = [process.execPath, join(ROOT, 'main.ts'), 'agent', '--node', name];
+    const child = namespace.start([...argv, '--kubeconfig', kubeconfig, '--config', config], {
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    return child;
+  };
+}
+
+/** A host on the underlay with directories of its own below `labDir`; the agent is not started yet. */
+export async function newNode(labDir: string, number: number, kubeconfig: string): Promise<LabNode> {
+  const name = `node${number}`;
+  const dir = join(labDir, name);
+  makeDirectories(dir, number);
+  const namespace = await newHost(prepare(dir));
+  await plug(namespace, number);
+  const logFile = join(dir, 'agent.log');
+  return {
+    name,
+    number,
+    namespace,
+    binDir: join(dir, 'bin'),
+    confDir: join(dir, 'conf'),
+    address: nodeAddress(number),
+    logFile,
+    startAgent: agentOf(namespace, dir, name, kubeconfig, logFile),
+    status: () => getStatus(namespace.pid),
+    end: namespace.end,
+  };
+}

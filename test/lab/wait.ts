@@ -1,0 +1,18 @@
+/** Waiting with an end. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Asks every `everyMs` until the answer is not undefined; rejects after `withinMs`, saying what for. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined> | T | undefined,
+  withinMs = 15_000,
+  everyMs = 50,
+): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (performance.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
+    await sleep(everyMs);
+  }
+}
