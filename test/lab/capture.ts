@@ -13,7 +13,7 @@ export type Recording = {
   /** Packets that match an expression of tcpdump's. */
   readonly count: (filter: string) => Promise<number>;
   /** Whether any packet holds these bytes anywhere. */
-  readonly holds: (bytes: Uint8Array) => boolean;
+  readonly holds: (bytes: Buffer) => boolean;
 };
 
 const started = (child: ChildProcess): Promise<void> =>
