@@ -25,6 +25,8 @@ export type Access = {
   readonly server: string;
   readonly cluster: Cluster;
   readonly user: User;
+  /** Read again whenever credentials are: tokens of pods live an hour. */
+  readonly tokenFile: string | undefined;
   /** Where it comes from, for error messages. */
   readonly source: string;
 };
@@ -46,10 +48,8 @@ const inCluster = (env: Environment): Access => {
   return {
     server,
     cluster: { name: 'in-cluster', server, caFile: `${SERVICE_ACCOUNT}/ca.crt`, skipTLSVerify: false },
-    user: {
-      name: 'in-cluster',
-      authProvider: { name: 'tokenFile', config: { tokenFile: `${SERVICE_ACCOUNT}/token` } },
-    },
+    user: { name: 'in-cluster' },
+    tokenFile: `${SERVICE_ACCOUNT}/token`,
     source: 'the pod’s service account',
   };
 };
@@ -77,14 +77,30 @@ const need = <T>(value: T | undefined, message: string): T => {
   return value;
 };
 
-function refuseUnsupported(cluster: Cluster, user: User, path: string): void {
-  const provider = user.authProvider as { name?: string; config?: { tokenFile?: string } } | undefined;
-  if (provider !== undefined && provider.config?.tokenFile === undefined)
+type Provider =
+  | { readonly name?: string; readonly config?: { readonly tokenFile?: string } }
+  | null
+  | undefined;
+
+const providerOf = (user: User): Provider => user.authProvider as Provider;
+
+function refuseUnsupported(cluster: Cluster, user: User): void {
+  const provider = providerOf(user);
+  if (provider && provider.config?.tokenFile === undefined)
     throw new Error(
-      `kubeconfig ${path}: user ${user.name} has auth-provider ${provider.name}, which weft does not support: use a token, tokenFile, client certificate or exec plugin`,
+      `user ${user.name} has auth-provider ${provider.name}, which weft does not support: use a token, tokenFile, client certificate or exec plugin`,
     );
-  if (cluster.proxyUrl !== undefined)
-    throw new Error(`kubeconfig ${path}: cluster ${cluster.name} has proxy-url, which weft does not support`);
+  if (cluster.proxyUrl) throw new Error(`cluster ${cluster.name} has proxy-url, which weft does not support`);
+}
+
+/** client-node reads a user's tokenFile once, at parsing; tokens change, so its path is kept. */
+function tokenFileOf(json: Readonly<Record<string, unknown>>, user: User): string | undefined {
+  const users = (Array.isArray(json.users) ? json.users : []) as readonly {
+    readonly name?: unknown;
+    readonly user?: { readonly tokenFile?: unknown } | null;
+  }[];
+  const file = users.find(u => u.name === user.name)?.user?.tokenFile ?? providerOf(user)?.config?.tokenFile;
+  return typeof file === 'string' && file !== '' ? file : undefined;
 }
 
 async function fromFile(path: string): Promise<Access> {
@@ -100,11 +116,13 @@ async function fromFile(path: string): Promise<Access> {
     `has no cluster ${context.cluster}, which its current context names`,
   );
   const user = newUsers(json.users as never).find(u => u.name === context.user) ?? { name: context.user };
-  refuseUnsupported(cluster, user, path);
+  refuseUnsupported(cluster, user);
+  const tokenFile = tokenFileOf(json, user);
   return {
     server: cluster.server.replace(/\/+$/, ''),
     cluster: absolute(dir, cluster, 'caFile'),
     user: absolute(dir, user, 'certFile', 'keyFile'),
+    tokenFile: tokenFile && resolve(dir, tokenFile),
     source: path,
   };
 }
@@ -135,19 +153,24 @@ export async function findAccess(
     : { ...access, server: options.apiServer.replace(/\/+$/, '') };
 }
 
-const fileOrData = (file: string | undefined, data: string | undefined): Buffer | undefined =>
-  file !== undefined ? readFileSync(file) : data !== undefined ? Buffer.from(data, 'base64') : undefined;
+const fileOrData = (file: string | undefined, data: string | undefined): Buffer | undefined => {
+  if (file) return readFileSync(file);
+  return data ? Buffer.from(data, 'base64') : undefined;
+};
 
-type ExecResult = { headers: Record<string, string>; cert?: string; key?: string };
+type PluginResult = {
+  readonly headers: Record<string, string>;
+  readonly cert?: string;
+  readonly key?: string;
+};
 
-async function runPlugin(user: User): Promise<ExecResult> {
-  const options: ExecResult = { headers: {} };
-  await new ExecAuth().applyAuthentication(user, options as never);
+async function runPlugin(user: User): Promise<PluginResult> {
+  const options: PluginResult = { headers: {} };
+  if (user.exec) await new ExecAuth().applyAuthentication(user, options as never);
   return options;
 }
 
-function authorize(user: User, plugin: ExecResult): string | undefined {
-  const tokenFile = (user.authProvider as { config?: { tokenFile?: string } } | undefined)?.config?.tokenFile;
+function authorize({ user, tokenFile }: Access, plugin: PluginResult): string | undefined {
   const token = tokenFile === undefined ? user.token : readFileSync(tokenFile, 'utf8').trim();
   if (token) return `Bearer ${token}`;
   if (user.username)
@@ -156,14 +179,14 @@ function authorize(user: User, plugin: ExecResult): string | undefined {
 }
 
 /** Reads the files and runs the exec plugin that the access names. Throws what they throw. */
-export async function readCredentials({ cluster, user }: Access): Promise<Credentials> {
-  const plugin = user.exec ? await runPlugin(user) : { headers: {} };
-  const { cert, key } = plugin as ExecResult;
+export async function readCredentials(access: Access): Promise<Credentials> {
+  const { cluster, user } = access;
+  const plugin = await runPlugin(user);
   return {
     ca: fileOrData(cluster.caFile, cluster.caData),
-    cert: cert === undefined ? fileOrData(user.certFile, user.certData) : Buffer.from(cert),
-    key: key === undefined ? fileOrData(user.keyFile, user.keyData) : Buffer.from(key),
-    authorization: authorize(user, plugin as ExecResult),
+    cert: plugin.cert ? Buffer.from(plugin.cert) : fileOrData(user.certFile, user.certData),
+    key: plugin.key ? Buffer.from(plugin.key) : fileOrData(user.keyFile, user.keyData),
+    authorization: authorize(access, plugin),
     serverName: cluster.tlsServerName,
     insecure: cluster.skipTLSVerify,
     headers: user.impersonateUser ? { 'Impersonate-User': user.impersonateUser } : {},

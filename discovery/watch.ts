@@ -1,0 +1,231 @@
+/**
+ * All objects of one kind, kept up to date: list in pages, then watch from the list's version,
+ * and again from the last version whenever the connection ends. Only metadata is asked for.
+ *
+ *   list ──► watch ──closed, silent, cut──► watch from the last version
+ *     ▲        └──410, malformed──────────► list
+ *     └── after every error a pause that grows from 0.5 to 30 s, or what Retry-After says
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Log } from '../agent/log.ts';
+import { ApiError, isExpired, messageOf, retryAfter } from './api-error.ts';
+import type { Client } from './client.ts';
+import { type BackoffLimits, backoff, type Clock } from './clock.ts';
+import { judgeList } from './guard.ts';
+import { readLines } from './lines.ts';
+import type { WatchState } from './types.ts';
+import { type KubeObject, parseListPage, parseWatchLine } from './watchevent.ts';
+
+const LIST_ACCEPT = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json';
+const WATCH_ACCEPT = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json';
+
+export type WatchLimits = {
+  readonly pageSize: number;
+  /** Bookmarks come every minute; longer silence than this is a dead connection. */
+  readonly silenceMs: number;
+  /** Seconds after which the server is asked to end the watch, and as much again by chance. */
+  readonly lifeSeconds: number;
+  readonly backoff: BackoffLimits;
+  /** Characters of one watch line. */
+  readonly maxLine: number;
+};
+
+export const WATCH_LIMITS: WatchLimits = {
+  pageSize: 500,
+  silenceMs: 90_000,
+  lifeSeconds: 300,
+  backoff: { firstMs: 500, maxMs: 30_000 },
+  maxLine: 8 * 2 ** 20,
+};
+
+/** What is learnt. `T` is what the caller keeps of an object; the objects themselves are let go. */
+export type WatchHandlers<T> = {
+  /** Undefined: of no use. Called for every object of a list and of the watch. */
+  readonly read: (object: KubeObject) => T | undefined;
+  /** Ids that are known, from disk too: what a list that lacks many of them is judged by. */
+  readonly known: () => ReadonlySet<string>;
+  readonly idOf: (item: T) => string;
+  /** `whole`: what is not in it is gone. */
+  readonly listed: (items: readonly T[], whole: boolean) => void;
+  readonly changed: (item: T) => void;
+  readonly deleted: (item: T) => void;
+  /** The state has changed. */
+  readonly state: (state: WatchState) => void;
+};
+
+export type WatchOptions<T> = {
+  readonly client: Client;
+  /** `/api/v1/nodes`. */
+  readonly path: string;
+  readonly handlers: WatchHandlers<T>;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly limits?: WatchLimits;
+};
+
+export type Watch = {
+  readonly state: () => WatchState;
+  /** Resolves when nothing is called any more. */
+  readonly close: () => Promise<void>;
+};
+
+/** How far we are, between one connection and the next. */
+type Progress = {
+  /** Watch from here; undefined: list first. */
+  version: string | undefined;
+  /** A list took many Nodes away: list again at this time. */
+  relistAt: number | undefined;
+  heldSince: number | undefined;
+  failures: number;
+};
+
+/** Reads all pages, one after the other; a page's objects are gone before the next one comes. */
+async function listAll<T>(options: WatchOptions<T>, limits: WatchLimits, signal: AbortSignal) {
+  const { client, path, handlers } = options;
+  const items: T[] = [];
+  let more: string | undefined;
+  for (;;) {
+    const query = { limit: limits.pageSize, continue: more };
+    const page = parseListPage(await client.get(path, { query, accept: LIST_ACCEPT, signal }));
+    for (const object of page.items) {
+      const item = handlers.read(object);
+      if (item !== undefined) items.push(item);
+    }
+    if (page.more === undefined) return { items, version: page.version };
+    more = page.more;
+  }
+}
+
+/** Ends a stream in which nothing comes for `ms`, or which has lived until `until`. */
+function limitStream(stream: IncomingMessage, ms: number, lifeMs: number | undefined): () => void {
+  const silent = () => stream.destroy(new ApiError(`nothing came for ${ms / 1_000} s`, { reason: 'Silent' }));
+  let timer = setTimeout(silent, ms);
+  const life = lifeMs === undefined ? undefined : setTimeout(() => stream.destroy(), Math.max(lifeMs, 0));
+  stream.on('data', () => {
+    clearTimeout(timer);
+    timer = setTimeout(silent, ms);
+  });
+  return () => {
+    clearTimeout(timer);
+    clearTimeout(life);
+  };
+}
+
+/** Starts at once and never gives up. */
+export function startWatch<T>(options: WatchOptions<T>): Watch {
+  const { client, path, handlers, log, clock } = options;
+  const limits = options.limits ?? WATCH_LIMITS;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const progress: Progress = { version: undefined, relistAt: undefined, heldSince: undefined, failures: 0 };
+  let state: WatchState = { synced: false, connected: false, error: undefined, restarts: 0 };
+
+  const setState = (change: Partial<WatchState>): void => {
+    const next = { ...state, ...change };
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
+    state = next;
+    if (!signal.aborted) handlers.state(state);
+  };
+
+  const hold = (gone: number, count: number, ms: number): void =>
+    log.warn(
+      { listed: count, missing: gone },
+      `the API server's list lacks ${gone} known Nodes, more than half: they stay until a second list in ${Math.ceil(ms / 1_000)} s says the same`,
+    );
+
+  const list = async (): Promise<void> => {
+    const { items, version } = await listAll(options, limits, signal);
+    if (signal.aborted) return;
+    const now = clock.now();
+    const verdict = judgeList(handlers.known(), new Set(items.map(handlers.idOf)), progress.heldSince, now);
+    if (verdict.kind === 'hold') hold(verdict.gone, items.length, verdict.ms);
+    progress.heldSince = verdict.kind === 'hold' ? verdict.since : undefined;
+    progress.relistAt = verdict.kind === 'hold' ? now + verdict.ms : undefined;
+    progress.version = version;
+    handlers.listed(items, verdict.kind === 'accept');
+    setState({ synced: true, connected: true, error: undefined });
+  };
+
+  const take = (line: string): void => {
+    const event = parseWatchLine(line);
+    progress.version = event.version ?? progress.version;
+    if (event.kind === 'bookmark') return;
+    const item = handlers.read(event.object);
+    if (item === undefined) return;
+    if (event.kind === 'changed') handlers.changed(item);
+    else handlers.deleted(item);
+  };
+
+  const watch = async (version: string): Promise<void> => {
+    const query = {
+      watch: 'true',
+      resourceVersion: version,
+      allowWatchBookmarks: 'true',
+      timeoutSeconds: Math.ceil(limits.lifeSeconds * (1 + clock.random())),
+    };
+    const stream = await client.stream(path, {
+      query,
+      accept: WATCH_ACCEPT,
+      signal,
+      headersMs: limits.silenceMs,
+    });
+    setState({ connected: true, error: undefined });
+    const opened = clock.now();
+    const release = limitStream(
+      stream,
+      limits.silenceMs,
+      progress.relistAt === undefined ? undefined : progress.relistAt - opened,
+    );
+    let lines = 0;
+    try {
+      for await (const line of readLines(stream, limits.maxLine)) {
+        if (signal.aborted) return;
+        take(line);
+        lines += 1;
+        progress.failures = 0;
+      }
+    } finally {
+      release();
+      stream.destroy();
+    }
+    if (lines === 0 && clock.now() - opened < 1_000)
+      throw new ApiError('the API server closed the watch at once', { reason: 'Closed' });
+  };
+
+  const step = async (): Promise<void> => {
+    const due = progress.relistAt !== undefined && clock.now() >= progress.relistAt;
+    if (progress.version === undefined || due) await list();
+    else await watch(progress.version);
+  };
+
+  const fail = async (error: unknown): Promise<void> => {
+    const expired = isExpired(error);
+    const reason = error instanceof ApiError ? error.reason : '';
+    if (expired || reason === 'Malformed' || !(error instanceof ApiError)) progress.version = undefined;
+    progress.failures += 1;
+    setState({ connected: false, error: messageOf(error), restarts: state.restarts + 1 });
+    const pause = backoff(progress.failures, limits.backoff, clock.random());
+    const ms = Math.max(retryAfter(error) ?? 0, expired && progress.failures === 1 ? 0 : pause);
+    log.debug({ error: messageOf(error), pauseMs: Math.round(ms) }, 'the watch of Nodes ended; trying again');
+    await clock.sleep(ms, signal);
+  };
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await step();
+      } catch (error) {
+        if (!signal.aborted) await fail(error);
+      }
+    }
+  };
+
+  const running = run();
+  return {
+    state: () => state,
+    close: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}
