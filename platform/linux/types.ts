@@ -89,8 +89,8 @@ export interface Routes {
 }
 
 export interface Neighbours {
-  /** Permanent ones of one link. */
-  permanent(link: string): Promise<readonly Neighbour[]>;
+  /** Permanent ones, of one link or of all. */
+  permanent(link?: string): Promise<readonly Neighbour[]>;
   replace(neighbour: Neighbour): Promise<void>;
   remove(neighbour: Neighbour): Promise<void>;
 }

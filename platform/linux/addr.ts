@@ -1,0 +1,57 @@
+/** Addresses by rtnetlink: RTM_*ADDR with `struct ifaddrmsg` and IFA_* attributes (linux/if_addr.h). */
+import { familyOf, ipFromBytes, ipToBytes, parseIp } from '../../ip.ts';
+import type { Ip } from '../../types.ts';
+import { attr, parseAttrs, u32 } from './attrs.ts';
+import { LinuxError } from './errors.ts';
+import { AF, type Indexes } from './names.ts';
+import { FLAG, RTM, type Rtnl } from './rtnl.ts';
+import type { Address, Addresses } from './types.ts';
+
+const IFA = { address: 1, local: 2, flags: 8 } as const;
+const IFA_F_NODAD = 0x02;
+
+function head(family: 4 | 6, prefix: number, index: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt8(AF[family], 0);
+  bytes.writeUInt8(prefix, 1);
+  bytes.writeUInt32LE(index, 4);
+  return bytes;
+}
+
+function split(address: string): { readonly ip: Ip; readonly prefix: number } {
+  const [text = '', prefix] = address.split('/');
+  const ip = parseIp(text);
+  if (!ip.ok || prefix === undefined) throw new LinuxError('EINVAL', `${address} is no address with a prefix length`);
+  return { ip: ip.value, prefix: Number(prefix) };
+}
+
+/** Without duplicate address detection: ours are unique by design, and pods must not wait a second. */
+function payload(address: string, index: number): Buffer[] {
+  const { ip, prefix } = split(address);
+  const bytes = ipToBytes(ip);
+  const family = familyOf(ip);
+  const flags = family === 6 ? [u32(IFA.flags, IFA_F_NODAD)] : [];
+  return [head(family, prefix, index), attr(IFA.local, bytes), attr(IFA.address, bytes), ...flags];
+}
+
+export const addAddress = (rt: Rtnl, index: number, address: string): Promise<void> =>
+  rt.change(`add address ${address}`, RTM.newAddr, FLAG.create | FLAG.excl, payload(address, index));
+
+export function parseAddress(message: Buffer): { readonly index: number; readonly address: string } {
+  const attrs = parseAttrs(message.subarray(8));
+  const bytes = attrs.get(IFA.local) ?? attrs.get(IFA.address) ?? Buffer.alloc(4);
+  return { index: message.readUInt32LE(4), address: `${ipFromBytes(bytes)}/${message.readUInt8(1)}` };
+}
+
+/** Addresses of the socket's namespace. */
+export const addressesOn = (rt: Rtnl, indexes: Indexes): Addresses => ({
+  list: async link => {
+    const messages = await rt.dump('list addresses', RTM.getAddr, [head(4, 0, 0).fill(0, 0, 1)]);
+    const names = await indexes.names();
+    const all = messages.map(parseAddress).map(({ index, address }): Address => ({ link: names.get(index) ?? '', address }));
+    return link === undefined ? all : all.filter(address => address.link === link);
+  },
+  add: async ({ link, address }) => addAddress(rt, await indexes.of(link), address),
+  remove: async ({ link, address }) =>
+    rt.change(`remove address ${address}`, RTM.delAddr, 0, payload(address, await indexes.of(link))),
+});

@@ -1,0 +1,36 @@
+/** Programs of the tools that are spoken to as text: argv arrays, LC_ALL=C, an end in time, stderr in the error. */
+import { spawn } from 'node:child_process';
+import { LinuxError } from './errors.ts';
+
+export type Exec = (argv: readonly string[], stdin?: string) => Promise<string>;
+
+const TIMEOUT_MS = 30_000;
+
+function output(argv: readonly string[], stdin: string): Promise<string> {
+  const [file = '', ...args] = argv;
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { env: { ...process.env, LC_ALL: 'C' }, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on('data', chunk => out.push(chunk));
+    child.stderr.on('data', chunk => err.push(chunk));
+    child.on('error', error =>
+      reject(new LinuxError((error as NodeJS.ErrnoException).code ?? 'EFAILED', `cannot run ${file}: ${error.message}`, error)),
+    );
+    child.on('close', (code, signal) => {
+      if (code === 0) return resolve(Buffer.concat(out).toString());
+      const words = Buffer.concat(err).toString().trim() || `exit ${code ?? signal}`;
+      reject(new LinuxError('EFAILED', `${argv.slice(0, 3).join(' ')}: ${words}`));
+    });
+    child.stdin.on('error', () => {});
+    child.stdin.end(stdin);
+  });
+}
+
+/** Resolves with stdout; rejects with LinuxError that carries what the program said. */
+export function countingExec(spawned: () => void): Exec {
+  return (argv, stdin = '') => {
+    spawned();
+    return output(argv, stdin);
+  };
+}

@@ -1,0 +1,32 @@
+/** nftables through the program `nft`: its text is the one interface of it that is documented. */
+import type { Exec } from './exec.ts';
+import type { LinuxError } from './errors.ts';
+import { openSetElements, type SetElements } from './nfset.ts';
+import type { Nft } from './types.ts';
+
+const ABSENT = /No such file or directory|does not exist/;
+
+export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close: () => void } {
+  let elements: SetElements | undefined;
+  return {
+    apply: async text => {
+      changed();
+      await exec(['nft', '-f', '-'], text);
+    },
+    list: async (family, table, terse) => {
+      try {
+        return await exec(['nft', '-s', ...(terse ? ['-t'] : []), 'list', 'table', family, table]);
+      } catch (error) {
+        if (ABSENT.test((error as LinuxError).message)) return undefined;
+        throw error;
+      }
+    },
+    elements: async (family, table, changes) => {
+      if (changes.length === 0) return;
+      changed();
+      elements ??= openSetElements();
+      await elements.change(family, table, changes);
+    },
+    close: () => elements?.close(),
+  };
+}

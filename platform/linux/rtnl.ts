@@ -1,0 +1,83 @@
+/**
+ * Requests over a netlink socket: the package's own, or one that the CNI binary lends us inside
+ * a pod's namespace. Requests may overlap; dumps take turns, since a socket holds one at a time.
+ */
+import { NetlinkSocket, Protocol, RawNetlinkSocket } from 'netlink';
+import { LinuxError } from './errors.ts';
+
+/** NLM_F_… of linux/netlink.h. */
+export const FLAG = { replace: 0x100, excl: 0x200, create: 0x400, append: 0x800, dump: 0x300 } as const;
+
+/** RTM_… of linux/rtnetlink.h. */
+export const RTM = {
+  newLink: 16,
+  delLink: 17,
+  getLink: 18,
+  setLink: 19,
+  newAddr: 20,
+  delAddr: 21,
+  getAddr: 22,
+  newRoute: 24,
+  delRoute: 25,
+  getRoute: 26,
+  newNeigh: 28,
+  delNeigh: 29,
+  getNeigh: 30,
+} as const;
+
+export type Rtnl = {
+  /** A change; rejects with LinuxError. `what` is the sentence's beginning in its message. */
+  readonly change: (what: string, type: number, flags: number, payload: readonly Uint8Array[]) => Promise<void>;
+  /** One object, payload after the netlink header. */
+  readonly get: (what: string, type: number, payload: readonly Uint8Array[]) => Promise<Buffer | undefined>;
+  readonly dump: (what: string, type: number, payload: readonly Uint8Array[]) => Promise<readonly Buffer[]>;
+  readonly changes: () => number;
+  readonly close: () => void;
+};
+
+/** A request that the kernel does not answer in this time is lost: the socket's owner is gone. */
+const TIMEOUT_MS = 10_000;
+
+const toError = (what: string, error: unknown): LinuxError => {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = /Request rejected: (\w+)/.exec(message)?.[1] ?? (error as { code?: string }).code ?? 'EFAILED';
+  return new LinuxError(code, `${what}: ${code === 'EFAILED' ? message : code}`, error);
+};
+
+/** The verbs on any socket of the package's shape. */
+export function rtnlOver(socket: NetlinkSocket): Rtnl {
+  let changes = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const request = async (what: string, type: number, flags: number, payload: readonly Uint8Array[]) => {
+    try {
+      const [messages] = await socket.request(type, [...payload], { flags, timeout: TIMEOUT_MS });
+      return messages.map(message => message.data);
+    } catch (error) {
+      throw toError(what, error);
+    }
+  };
+
+  const dump: Rtnl['dump'] = (what, type, payload) => {
+    const mine = turn.then(() => request(what, type, FLAG.dump, payload));
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+
+  return {
+    change: async (what, type, flags, payload) => {
+      changes += 1;
+      await request(what, type, flags, payload);
+    },
+    get: async (what, type, payload) => (await request(what, type, 0, payload))[0],
+    dump,
+    changes: () => changes,
+    close: () => socket.close(),
+  };
+}
+
+/** A socket in this process's network namespace. */
+export function openRtnl(): Rtnl {
+  const raw = new RawNetlinkSocket(Protocol.ROUTE, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });
+  return rtnlOver(new NetlinkSocket(raw));
+}

@@ -1,0 +1,49 @@
+/** WireGuard through the program `wg`, which speaks to the kernel and to wireguard-go alike. */
+import { type LinuxError } from './errors.ts';
+import type { Exec } from './exec.ts';
+import type { Wg, WgChange } from './types.ts';
+import { parseWgDump } from './wgdump.ts';
+
+const ABSENT = /No such device|No such file|Operation not supported|Protocol not supported|Connection refused|Unable to access interface/;
+
+function words(change: WgChange): string[] {
+  switch (change.kind) {
+    case 'device':
+      return [
+        ...(change.privateKey === undefined ? [] : ['private-key', '/dev/stdin']),
+        ...(change.listenPort === undefined ? [] : ['listen-port', String(change.listenPort)]),
+      ];
+    case 'remove':
+      return ['peer', change.publicKey, 'remove'];
+    case 'peer':
+      return [
+        'peer',
+        change.publicKey,
+        ...(change.endpoint === undefined ? [] : ['endpoint', change.endpoint]),
+        ...(change.allowedIps === undefined ? [] : ['allowed-ips', change.allowedIps.join(',')]),
+        ...(change.keepalive === undefined ? [] : ['persistent-keepalive', String(change.keepalive)]),
+      ];
+  }
+}
+
+/** Device settings first: `wg` takes them only before the first peer. */
+export const setArguments = (changes: readonly WgChange[]): readonly string[] =>
+  [...changes.filter(c => c.kind === 'device'), ...changes.filter(c => c.kind !== 'device')].flatMap(words);
+
+const privateKey = (changes: readonly WgChange[]): string =>
+  changes.flatMap(c => (c.kind === 'device' && c.privateKey !== undefined ? [c.privateKey] : []))[0] ?? '';
+
+export const wgOver = (exec: Exec, changed: () => void): Wg => ({
+  dump: async link => {
+    try {
+      return parseWgDump(await exec(['wg', 'show', link, 'dump']));
+    } catch (error) {
+      if (ABSENT.test((error as LinuxError).message)) return undefined;
+      throw error;
+    }
+  },
+  set: async (link, changes) => {
+    changed();
+    await exec(['wg', 'set', link, ...setArguments(changes)], privateKey(changes));
+  },
+});
