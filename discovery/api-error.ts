@@ -27,9 +27,16 @@ export class ApiError extends Error {
 const hasStatus = (error: unknown, status: number): boolean =>
   error instanceof ApiError && error.status === status;
 
-/** The version that was asked for is no longer known: list again. */
+const reasonOf = (error: unknown): string => (error instanceof ApiError ? error.reason : '');
+
+/** The version that was asked for is forgotten, or not yet reached: list again. */
 export const isExpired = (error: unknown): boolean =>
-  hasStatus(error, 410) || (error instanceof ApiError && error.reason === 'Expired');
+  hasStatus(error, 410) ||
+  reasonOf(error) === 'Expired' ||
+  (error instanceof ApiError && /too large resource version/i.test(error.message));
+
+/** The answer is nothing that an API server says. */
+export const isMalformed = (error: unknown): boolean => reasonOf(error) === 'Malformed';
 
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 

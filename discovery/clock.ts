@@ -1,28 +1,39 @@
 /** Time and chance as arguments, so that tests own both. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { systemTimers, type Timers } from '../agent/runner.ts';
 
-export type Clock = {
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
+/** `now` is monotonic, in milliseconds: for pauses. `wall` is Date.now: for what others read. */
+export type Clock = Timers & {
+  readonly wall: () => number;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
-  /** Resolves after so many milliseconds, at once when aborted; never rejects. */
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 };
 
-export const systemClock: Clock = {
-  now: Date.now,
-  random: Math.random,
-  sleep: async (ms, signal) => {
-    await delay(ms, undefined, { signal }).catch(() => {});
-  },
-};
+export const systemClock: Clock = { ...systemTimers, wall: Date.now, random: Math.random };
+
+/** Resolves after so many milliseconds, at once when aborted; never rejects. */
+export const sleep = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) return resolve();
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.set(ms, end);
+    signal.addEventListener('abort', end, { once: true });
+  });
+
+/** Timers that come up to a quarter late by chance: a thousand agents must not retry in step. */
+export const jittered = (clock: Clock): Timers => ({
+  now: clock.now,
+  set: (ms, run) => clock.set(ms * (1 + clock.random() / 4), run),
+});
 
 export type BackoffLimits = { readonly firstMs: number; readonly maxMs: number };
 
 /**
  * Pause before try number `failures` (1, 2, …): doubles from firstMs to maxMs, of which a random
- * half is taken off, so that a thousand agents do not come back to a restarted server at once.
+ * part of up to a half is taken off. `random`: 0 ≤ x < 1.
  */
 export function backoff(failures: number, limits: BackoffLimits, random: number): number {
   const full = Math.min(limits.maxMs, limits.firstMs * 2 ** Math.min(failures - 1, 30));

@@ -10,6 +10,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Makes the folder where it is missing, and takes everybody else's rights to it (0700). */
@@ -41,6 +42,22 @@ export function writeWhole(path: string, text: string): void {
   }
   renameSync(beside, path);
   syncFolder(dirname(path));
+}
+
+/** As writeWhole, without holding up the caller: a sync can take long on an SD card. */
+export async function writeWholeLater(path: string, text: string): Promise<void> {
+  const beside = `${path}.tmp`;
+  rmSync(beside, { force: true });
+  const file = await open(beside, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(beside, path);
+  const folder = await open(dirname(path), 'r');
+  await folder.sync().finally(() => folder.close());
 }
 
 /** The file's text; undefined where there is no such file. */

@@ -3,9 +3,6 @@
  * restored store answers with a list as well; believing it would tear the mesh down. Pure.
  */
 
-/** A list that takes many away is believed when a second one, this much later, says the same. */
-export const CONFIRM_MS = 10_000;
-
 export type Verdict =
   /** The list is the truth. */
   | { readonly kind: 'accept' }
@@ -14,17 +11,19 @@ export type Verdict =
 
 /**
  * `heldSince`: when a list was held first, since which none was accepted. Held is a list in which
- * fewer than half of the known Nodes are left.
+ * fewer than half of the known Nodes are left; it is believed when another one, at least `confirmMs`
+ * later, says the same.
  */
 export function judgeList(
   known: ReadonlySet<string>,
   listed: ReadonlySet<string>,
   heldSince: number | undefined,
   now: number,
+  confirmMs: number,
 ): Verdict {
-  const left = known.intersection(listed).size;
+  const left = [...known].filter(id => listed.has(id)).length;
   if (left * 2 >= known.size) return { kind: 'accept' };
-  if (heldSince !== undefined && now - heldSince >= CONFIRM_MS) return { kind: 'accept' };
+  if (heldSince !== undefined && now - heldSince >= confirmMs) return { kind: 'accept' };
   const since = heldSince ?? now;
-  return { kind: 'hold', since, ms: CONFIRM_MS - (now - since), gone: known.size - left };
+  return { kind: 'hold', since, ms: confirmMs - (now - since), gone: known.size - left };
 }

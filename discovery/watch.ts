@@ -8,9 +8,9 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Log } from '../agent/log.ts';
-import { ApiError, isExpired, messageOf, retryAfter } from './api-error.ts';
+import { ApiError, isExpired, isMalformed, messageOf, retryAfter } from './api-error.ts';
 import type { Client } from './client.ts';
-import { type BackoffLimits, backoff, type Clock } from './clock.ts';
+import { type BackoffLimits, backoff, type Clock, sleep } from './clock.ts';
 import { judgeList } from './guard.ts';
 import { readLines } from './lines.ts';
 import type { WatchState } from './types.ts';
@@ -19,6 +19,12 @@ import { type KubeObject, parseListPage, parseWatchLine } from './watchevent.ts'
 const LIST_ACCEPT = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json';
 const WATCH_ACCEPT = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json';
 
+/** A watch that ends before this without a word is an error. */
+const AT_ONCE_MS = 1_000;
+
+/** One that has lived so long shows that the server is well: the pauses begin anew. */
+const STABLE_MS = 10_000;
+
 export type WatchLimits = {
   readonly pageSize: number;
   /** Bookmarks come every minute; longer silence than this is a dead connection. */
@@ -26,6 +32,8 @@ export type WatchLimits = {
   /** Seconds after which the server is asked to end the watch, and as much again by chance. */
   readonly lifeSeconds: number;
   readonly backoff: BackoffLimits;
+  /** A list that takes many Nodes away is believed when another one, this much later, says the same. */
+  readonly confirmMs: number;
   /** Characters of one watch line. */
   readonly maxLine: number;
 };
@@ -35,6 +43,7 @@ export const WATCH_LIMITS: WatchLimits = {
   silenceMs: 90_000,
   lifeSeconds: 300,
   backoff: { firstMs: 500, maxMs: 30_000 },
+  confirmMs: 10_000,
   maxLine: 8 * 2 ** 20,
 };
 
@@ -96,19 +105,38 @@ async function listAll<T>(options: WatchOptions<T>, limits: WatchLimits, signal:
   }
 }
 
-/** Ends a stream in which nothing comes for `ms`, or which has lived until `until`. */
-function limitStream(stream: IncomingMessage, ms: number, lifeMs: number | undefined): () => void {
-  const silent = () => stream.destroy(new ApiError(`nothing came for ${ms / 1_000} s`, { reason: 'Silent' }));
-  let timer = setTimeout(silent, ms);
-  const life = lifeMs === undefined ? undefined : setTimeout(() => stream.destroy(), Math.max(lifeMs, 0));
-  stream.on('data', () => {
-    clearTimeout(timer);
-    timer = setTimeout(silent, ms);
-  });
-  return () => {
+/** Passes a stream on; ends it when nothing comes for `silenceMs`, and after `lifeMs`. */
+async function* limited(stream: IncomingMessage, silenceMs: number, lifeMs: number | undefined) {
+  const end = (message: string, reason: string) => () => stream.destroy(new ApiError(message, { reason }));
+  const silent = end(`nothing came for ${silenceMs / 1_000} s`, 'Silent');
+  let timer = setTimeout(silent, silenceMs);
+  const life =
+    lifeMs === undefined
+      ? undefined
+      : setTimeout(end('it is time to list again', 'Relist'), Math.max(lifeMs, 0));
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      clearTimeout(timer);
+      timer = setTimeout(silent, silenceMs);
+      yield chunk;
+    }
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(`the watch was cut off: ${messageOf(error)}`, { reason: 'Cut', cause: error });
+  } finally {
     clearTimeout(timer);
     clearTimeout(life);
-  };
+    stream.destroy();
+  }
+}
+
+/** A server restored from a backup counts from an older version: what it lacks would never be said. */
+function refuseOlder(version: string | undefined, before: string | undefined): void {
+  if (!/^\d+$/.test(version ?? '') || !/^\d+$/.test(before ?? '')) return;
+  if (BigInt(version as string) < BigInt(before as string))
+    throw new ApiError(`the API server went back from version ${before} to ${version}`, {
+      reason: 'Expired',
+    });
 }
 
 /** Starts at once and never gives up. */
@@ -137,7 +165,13 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
     const { items, version } = await listAll(options, limits, signal);
     if (signal.aborted) return;
     const now = clock.now();
-    const verdict = judgeList(handlers.known(), new Set(items.map(handlers.idOf)), progress.heldSince, now);
+    const verdict = judgeList(
+      handlers.known(),
+      new Set(items.map(handlers.idOf)),
+      progress.heldSince,
+      now,
+      limits.confirmMs,
+    );
     if (verdict.kind === 'hold') hold(verdict.gone, items.length, verdict.ms);
     progress.heldSince = verdict.kind === 'hold' ? verdict.since : undefined;
     progress.relistAt = verdict.kind === 'hold' ? now + verdict.ms : undefined;
@@ -148,6 +182,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
 
   const take = (line: string): void => {
     const event = parseWatchLine(line);
+    refuseOlder(event.version, progress.version);
     progress.version = event.version ?? progress.version;
     if (event.kind === 'bookmark') return;
     const item = handlers.read(event.object);
@@ -171,43 +206,42 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
     });
     setState({ connected: true, error: undefined });
     const opened = clock.now();
-    const release = limitStream(
-      stream,
-      limits.silenceMs,
-      progress.relistAt === undefined ? undefined : progress.relistAt - opened,
-    );
+    const life = progress.relistAt === undefined ? undefined : progress.relistAt - opened;
     let lines = 0;
     try {
-      for await (const line of readLines(stream, limits.maxLine)) {
+      for await (const line of readLines(limited(stream, limits.silenceMs, life), limits.maxLine)) {
         if (signal.aborted) return;
         take(line);
         lines += 1;
-        progress.failures = 0;
       }
     } finally {
-      release();
-      stream.destroy();
+      if (lines > 0 || clock.now() - opened > STABLE_MS) progress.failures = 0;
     }
-    if (lines === 0 && clock.now() - opened < 1_000)
+    if (lines === 0 && clock.now() - opened < AT_ONCE_MS)
       throw new ApiError('the API server closed the watch at once', { reason: 'Closed' });
   };
 
   const step = async (): Promise<void> => {
     const due = progress.relistAt !== undefined && clock.now() >= progress.relistAt;
-    if (progress.version === undefined || due) await list();
-    else await watch(progress.version);
+    if (progress.version === undefined || due) return list();
+    return watch(progress.version).catch((error: unknown) => {
+      if (!(error instanceof ApiError && error.reason === 'Relist')) throw error;
+    });
   };
 
   const fail = async (error: unknown): Promise<void> => {
     const expired = isExpired(error);
-    const reason = error instanceof ApiError ? error.reason : '';
-    if (expired || reason === 'Malformed' || !(error instanceof ApiError)) progress.version = undefined;
+    if (expired || isMalformed(error)) progress.version = undefined;
     progress.failures += 1;
     setState({ connected: false, error: messageOf(error), restarts: state.restarts + 1 });
     const pause = backoff(progress.failures, limits.backoff, clock.random());
     const ms = Math.max(retryAfter(error) ?? 0, expired && progress.failures === 1 ? 0 : pause);
-    log.debug({ error: messageOf(error), pauseMs: Math.round(ms) }, 'the watch of Nodes ended; trying again');
-    await clock.sleep(ms, signal);
+    // The first one is everyday life: a rollout, a proxy's idle limit.
+    log[progress.failures === 2 ? 'warn' : 'debug'](
+      { error: messageOf(error), pauseMs: Math.round(ms) },
+      'Nodes cannot be watched; trying again, the tunnels stay',
+    );
+    await sleep(clock, ms, signal);
   };
 
   const run = async (): Promise<void> => {
