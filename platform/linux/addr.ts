@@ -21,7 +21,8 @@ function head(family: 4 | 6, prefix: number, index: number): Buffer {
 function split(address: string): { readonly ip: Ip; readonly prefix: number } {
   const [text = '', prefix] = address.split('/');
   const ip = parseIp(text);
-  if (!ip.ok || prefix === undefined) throw new LinuxError('EINVAL', `${address} is no address with a prefix length`);
+  if (!ip.ok || prefix === undefined)
+    throw new LinuxError('EINVAL', `${address} is no address with a prefix length`);
   return { ip: ip.value, prefix: Number(prefix) };
 }
 
@@ -48,7 +49,9 @@ export const addressesOn = (rt: Rtnl, indexes: Indexes): Addresses => ({
   list: async link => {
     const messages = await rt.dump('list addresses', RTM.getAddr, [head(4, 0, 0).fill(0, 0, 1)]);
     const names = await indexes.names();
-    const all = messages.map(parseAddress).map(({ index, address }): Address => ({ link: names.get(index) ?? '', address }));
+    const all = messages
+      .map(parseAddress)
+      .map(({ index, address }): Address => ({ link: names.get(index) ?? '', address }));
     return link === undefined ? all : all.filter(address => address.link === link);
   },
   add: async ({ link, address }) => addAddress(rt, await indexes.of(link), address),

@@ -11,7 +11,8 @@ export function attr(type: number, value: Uint8Array): Buffer {
   return bytes;
 }
 
-export const nest = (type: number, ...attrs: readonly Uint8Array[]): Buffer => attr(type, Buffer.concat(attrs));
+export const nest = (type: number, ...attrs: readonly Uint8Array[]): Buffer =>
+  attr(type, Buffer.concat(attrs));
 
 export const u8 = (type: number, value: number): Buffer => attr(type, Buffer.from([value]));
 
@@ -48,5 +49,4 @@ export const readText = (bytes: Buffer | undefined): string | undefined =>
 /** `02:77:…` ⇄ 6 bytes. */
 export const macToBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
 
-export const macFromBytes = (bytes: Buffer): string =>
-  (bytes.toString('hex').match(/../g) ?? []).join(':');
+export const macFromBytes = (bytes: Buffer): string => (bytes.toString('hex').match(/../g) ?? []).join(':');

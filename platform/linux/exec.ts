@@ -9,13 +9,23 @@ const TIMEOUT_MS = 30_000;
 function output(argv: readonly string[], stdin: string): Promise<string> {
   const [file = '', ...args] = argv;
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env: { ...process.env, LC_ALL: 'C' }, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const child = spawn(file, args, {
+      env: { ...process.env, LC_ALL: 'C' },
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', chunk => out.push(chunk));
     child.stderr.on('data', chunk => err.push(chunk));
     child.on('error', error =>
-      reject(new LinuxError((error as NodeJS.ErrnoException).code ?? 'EFAILED', `cannot run ${file}: ${error.message}`, error)),
+      reject(
+        new LinuxError(
+          (error as NodeJS.ErrnoException).code ?? 'EFAILED',
+          `cannot run ${file}: ${error.message}`,
+          error,
+        ),
+      ),
     );
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(out).toString());

@@ -1,5 +1,16 @@
 /** Links by rtnetlink: RTM_*LINK with `struct ifinfomsg` and IFLA_* attributes (linux/if_link.h). */
-import { attr, macFromBytes, macToBytes, nest, parseAttrs, readText, readU32, text, u8, u32 } from './attrs.ts';
+import {
+  attr,
+  macFromBytes,
+  macToBytes,
+  nest,
+  parseAttrs,
+  readText,
+  readU32,
+  text,
+  u8,
+  u32,
+} from './attrs.ts';
 import { isNotFound, LinuxError } from './errors.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
 import type { Link, LinkChange, LinkKind, LinkSpec, Links } from './types.ts';
@@ -134,5 +145,6 @@ export const linksOn = (rt: Rtnl): Links => ({
       kindInfo(spec.kind),
     ]),
   change: async (name, change) => changeLink(rt, (await must(rt, name)).index, change),
-  remove: async name => rt.change(`remove link ${name}`, RTM.delLink, 0, [head((await must(rt, name)).index)]),
+  remove: async name =>
+    rt.change(`remove link ${name}`, RTM.delLink, 0, [head((await must(rt, name)).index)]),
 });

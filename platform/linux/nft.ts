@@ -1,6 +1,7 @@
 /** nftables through the program `nft`: its text is the one interface of it that is documented. */
-import type { Exec } from './exec.ts';
+
 import type { LinuxError } from './errors.ts';
+import type { Exec } from './exec.ts';
 import { openSetElements, type SetElements } from './nfset.ts';
 import type { Nft } from './types.ts';
 

@@ -16,7 +16,14 @@ const TYPE = { unicast: 1, unreachable: 7 } as const;
 const RTNH_F_ONLINK = 4;
 const RTM_F_CLONED = 0x200;
 
-type Head = { readonly prefix: number; readonly table: number; readonly protocol: number; readonly scope: number; readonly type: number; readonly flags: number };
+type Head = {
+  readonly prefix: number;
+  readonly table: number;
+  readonly protocol: number;
+  readonly scope: number;
+  readonly type: number;
+  readonly flags: number;
+};
 
 const NONE: Head = { prefix: 0, table: 0, protocol: 0, scope: 0, type: 0, flags: 0 };
 
@@ -31,7 +38,10 @@ const headOf = (route: Route): Head => ({
   prefix: prefixLength(route.dst),
   table: TABLE_MAIN,
   protocol: ROUTE_PROTOCOL,
-  scope: route.kind === 'unreachable' || route.via !== undefined || familyOf(route.dst) === 6 ? SCOPE.universe : SCOPE.link,
+  scope:
+    route.kind === 'unreachable' || route.via !== undefined || familyOf(route.dst) === 6
+      ? SCOPE.universe
+      : SCOPE.link,
   type: TYPE[route.kind],
   flags: route.onlink ? RTNH_F_ONLINK : 0,
 });
@@ -98,7 +108,10 @@ export function routesOn(rt: Rtnl, indexes: Indexes): Routes {
     lookup: async ip => {
       const to = { ...NONE, prefix: familyOf(ip) === 4 ? 32 : 128 };
       try {
-        const message = await rt.get(`look up ${ip}`, RTM.getRoute, [head(AF[familyOf(ip)], to), attr(RTA.dst, ipToBytes(ip))]);
+        const message = await rt.get(`look up ${ip}`, RTM.getRoute, [
+          head(AF[familyOf(ip)], to),
+          attr(RTA.dst, ipToBytes(ip)),
+        ]);
         const attrs = parseAttrs(message?.subarray(12) ?? Buffer.alloc(0));
         const link = (await indexes.names()).get(readU32(attrs.get(RTA.oif)) ?? 0);
         const src = attrs.get(RTA.prefsrc);

@@ -27,7 +27,12 @@ export const RTM = {
 
 export type Rtnl = {
   /** A change; rejects with LinuxError. `what` is the sentence's beginning in its message. */
-  readonly change: (what: string, type: number, flags: number, payload: readonly Uint8Array[]) => Promise<void>;
+  readonly change: (
+    what: string,
+    type: number,
+    flags: number,
+    payload: readonly Uint8Array[],
+  ) => Promise<void>;
   /** One object, payload after the netlink header. */
   readonly get: (what: string, type: number, payload: readonly Uint8Array[]) => Promise<Buffer | undefined>;
   readonly dump: (what: string, type: number, payload: readonly Uint8Array[]) => Promise<readonly Buffer[]>;

@@ -138,11 +138,24 @@ export interface Wg {
   set(link: string, changes: readonly WgChange[]): Promise<void>;
 }
 
+export type NftFamily = 'inet' | 'ip' | 'ip6' | 'bridge';
+
+export type ElementChange = {
+  readonly op: 'add' | 'delete';
+  readonly set: string;
+  /** Fields padded to 4 bytes each, network order; see `concatKey`. */
+  readonly key: Buffer;
+  /** Of a map: the value, padded likewise. */
+  readonly data?: Buffer;
+};
+
 export interface Nft {
   /** One transaction. The error carries nft's own words and the text's line. */
   apply(text: string): Promise<void>;
   /** `nft -s list table FAMILY NAME`; absent when there is no such table. `terse` leaves out set elements. */
   list(family: string, table: string, terse?: boolean): Promise<string | undefined>;
+  /** Set elements in one atomic batch, without a fork. Deleting what is not there is ENOENT. */
+  elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }
 
 export type KernelEvent = 'link' | 'address' | 'route' | 'neighbour' | 'nft';

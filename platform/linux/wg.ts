@@ -1,10 +1,11 @@
 /** WireGuard through the program `wg`, which speaks to the kernel and to wireguard-go alike. */
-import { type LinuxError } from './errors.ts';
+import type { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
 import type { Wg, WgChange } from './types.ts';
 import { parseWgDump } from './wgdump.ts';
 
-const ABSENT = /No such device|No such file|Operation not supported|Protocol not supported|Connection refused|Unable to access interface/;
+const ABSENT =
+  /No such device|No such file|Operation not supported|Protocol not supported|Connection refused|Unable to access interface/;
 
 function words(change: WgChange): string[] {
   switch (change.kind) {

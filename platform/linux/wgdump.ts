@@ -3,7 +3,8 @@ import { parseCidr } from '../../ip.ts';
 import type { Cidr, Endpoint, PublicKey } from '../../types.ts';
 import type { WgDevice, WgPeer } from './types.ts';
 
-const none = (text: string | undefined): text is undefined => text === undefined || text === '(none)' || text === 'off';
+const none = (text: string | undefined): text is undefined =>
+  text === undefined || text === '(none)' || text === 'off';
 
 function parsePeer(line: string): WgPeer {
   const [key, , endpoint, allowed, handshake, rx, tx, keepalive] = line.split('\t');

@@ -1,0 +1,33 @@
+/** The kernel's own news of links, addresses, routes, neighbours and nft rules in this namespace. */
+import { Protocol, RawNetlinkSocket } from 'netlink';
+import type { KernelEvent } from './types.ts';
+
+/** RTNLGRP_* and NFNLGRP_NFTABLES. */
+const GROUPS: Readonly<
+  Record<KernelEvent, { readonly protocol: number; readonly groups: readonly number[] }>
+> = {
+  link: { protocol: Protocol.ROUTE, groups: [1] },
+  neighbour: { protocol: Protocol.ROUTE, groups: [3] },
+  address: { protocol: Protocol.ROUTE, groups: [5, 9] },
+  route: { protocol: Protocol.ROUTE, groups: [7, 11] },
+  nft: { protocol: Protocol.NETFILTER, groups: [7] },
+};
+
+function open(kind: KernelEvent, onEvent: (kind: KernelEvent) => void): RawNetlinkSocket {
+  const { protocol, groups } = GROUPS[kind];
+  const socket = new RawNetlinkSocket(protocol, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 16 });
+  for (const group of groups) socket.addMembership(group);
+  socket.unref();
+  socket.on('message', () => onEvent(kind));
+  // ENOBUFS: news were lost, so anything may have changed; the socket goes on.
+  socket.on('error', () => onEvent(kind));
+  return socket;
+}
+
+/** Calls back at each piece of news; the result stops it. */
+export function watchKernel(kinds: readonly KernelEvent[], onEvent: (kind: KernelEvent) => void): () => void {
+  const sockets = kinds.map(kind => open(kind, onEvent));
+  return () => {
+    for (const socket of sockets) socket.close();
+  };
+}
