@@ -57,7 +57,11 @@ export async function writeWholeLater(path: string, text: string): Promise<void>
   }
   await rename(beside, path);
   const folder = await open(dirname(path), 'r');
-  await folder.sync().finally(() => folder.close());
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** The file's text; undefined where there is no such file. */

@@ -1,0 +1,161 @@
+/**
+ * Who is there: Nodes in, facts out, and what we say of ourselves. Starts with the facts on
+ * disk and never needs the API server to answer; handlers only tell that something changed.
+ */
+import type { Log } from '../agent/log.ts';
+import type { Publication } from '../mesh/rounds.ts';
+import type { Ip, PublicKey } from '../types.ts';
+import { parseNode } from './annotations.ts';
+import type { Client } from './client.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { type EventType, startEvents } from './events.ts';
+import { type OwnNode, startOwn } from './own.ts';
+import { startPodCidrs } from './podcidrs.ts';
+import { startPublisher } from './publish.ts';
+import { type Lookup, startResolver, systemLookup } from './resolve.ts';
+import { loadState, startSaver } from './saver.ts';
+import { podCidrsOf } from './state.ts';
+import { openStore } from './store.ts';
+import type { Candidate, NodeFact, OwnAddresses, WatchState } from './types.ts';
+import { startWatch, type WatchLimits } from './watch.ts';
+import type { KubeObject } from './watchevent.ts';
+
+const NODES = '/api/v1/nodes';
+
+export type DiscoveryOptions = {
+  readonly client: Client;
+  readonly nodeName: string;
+  /** Holds nodes.json; made with mode 0700 where it is missing. */
+  readonly stateDir: string;
+  readonly log: Log;
+  /** Something that a getter returns has changed. Called often; must be cheap. */
+  readonly onChange: () => void;
+  readonly clock?: Clock;
+  readonly lookup?: Lookup;
+  readonly limits?: WatchLimits;
+};
+
+export type Discovery = {
+  /** All Nodes, sorted by name; the same array until something changes. */
+  readonly facts: () => readonly NodeFact[];
+  /** Addresses are empty until the API server has answered. */
+  readonly own: () => { readonly fact: NodeFact; readonly addresses: OwnAddresses } | undefined;
+  readonly state: () => WatchState;
+  /** Host of a force-endpoint → its addresses, literal ones too. */
+  readonly resolved: () => ReadonlyMap<string, readonly Ip[]>;
+  /** What our Node shall show from now on; the same again costs nothing. */
+  readonly publish: (wanted: {
+    readonly publicKey: PublicKey;
+    readonly endpoints: readonly Candidate[];
+  }) => void;
+  readonly publication: () => Publication;
+  /** An Event on our Node; the same one again costs nothing. Type Warning unless given. */
+  readonly event: (reason: string, message: string, type?: EventType) => void;
+  /** Saves the facts and ends every connection. */
+  readonly close: () => Promise<void>;
+};
+
+const NO_ADDRESSES: OwnAddresses = { internal: [], external: [] };
+
+/** Resolves at once, with the facts of the last run. */
+export async function startDiscovery(options: DiscoveryOptions): Promise<Discovery> {
+  const { client, nodeName, stateDir, log, onChange } = options;
+  const clock = options.clock ?? systemClock;
+  const store = openStore(loadState(stateDir, log));
+  const shared = { client, path: NODES, nodeName, log, clock };
+  let ownNode: OwnNode | undefined;
+
+  const resolver = startResolver({ lookup: options.lookup ?? systemLookup, onChange, log, clock });
+  const saver = startSaver({ dir: stateDir, facts: store.facts, log, clock });
+  const publisher = startPublisher({
+    ...shared,
+    lastKnownKey: store.byName(nodeName)?.publicKey,
+    onPublished: onChange,
+  });
+  const events = startEvents({
+    client,
+    node: () => ({ name: nodeName, uid: store.byName(nodeName)?.uid ?? ownNode?.uid ?? nodeName }),
+    log,
+    clock,
+  });
+
+  const reportOwn = (): void => {
+    for (const { annotation, value, message } of store.byName(nodeName)?.errors ?? [])
+      events.post('InvalidAnnotation', `${annotation}=${JSON.stringify(value)} is ignored: ${message}`);
+  };
+
+  const resolveAll = (): void =>
+    resolver.want(store.facts().flatMap(fact => (fact.forceEndpoint ? [fact.forceEndpoint.host] : [])));
+
+  const changed = (really: boolean): void => {
+    if (!really) return;
+    resolveAll();
+    reportOwn();
+    saver.mark();
+    onChange();
+  };
+
+  const podCidrs = startPodCidrs({
+    ...shared,
+    missing: () => store.facts().filter(fact => fact.podCidrs.length === 0),
+    found: (uid, cidrs) => changed(store.setPodCidrs(uid, cidrs)),
+  });
+
+  const own = startOwn({
+    ...shared,
+    seen: node => {
+      const moved = JSON.stringify(node.addresses) !== JSON.stringify(ownNode?.addresses);
+      ownNode = node;
+      publisher.saw(node.annotations);
+      if (node.podCidrs.length > 0) changed(store.setPodCidrs(node.uid, node.podCidrs));
+      if (moved) onChange();
+    },
+  });
+
+  const read = (object: KubeObject): NodeFact | undefined => {
+    const fact = parseNode(object, podCidrsOf(object));
+    if (fact.ok) return fact.value;
+    log.warn({ error: fact.error }, 'an object of the API server is left out');
+    return undefined;
+  };
+
+  const watch = startWatch({
+    ...shared,
+    ...(options.limits && { limits: options.limits }),
+    handlers: {
+      read,
+      known: store.ids,
+      idOf: fact => fact.uid,
+      listed: (facts, whole) => {
+        changed(store.list(facts, whole));
+        podCidrs.mark();
+        own.mark();
+      },
+      changed: fact => {
+        changed(store.put(fact));
+        podCidrs.mark(fact.uid);
+        if (fact.name === nodeName) own.mark();
+      },
+      deleted: fact => changed(store.remove(fact.uid)),
+      state: onChange,
+    },
+  });
+
+  resolveAll();
+  return {
+    facts: store.facts,
+    own: () => {
+      const fact = store.byName(nodeName);
+      return fact && { fact, addresses: ownNode?.addresses ?? NO_ADDRESSES };
+    },
+    state: watch.state,
+    resolved: resolver.resolved,
+    publish: publisher.want,
+    publication: publisher.publication,
+    event: events.post,
+    close: async () => {
+      await Promise.all([watch, own, podCidrs, publisher, events, resolver].map(part => part.close()));
+      await saver.close();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** The own Node, read whole: its addresses, and its annotations as the API server has them. */
+import type { Log } from '../agent/log.ts';
+import { startRunner } from '../agent/runner.ts';
+import { parseIp } from '../ip.ts';
+import type { Ip } from '../types.ts';
+import { isNotFound, messageOf } from './api-error.ts';
+import type { Client } from './client.ts';
+import { type Clock, jittered } from './clock.ts';
+import { podCidrsOf } from './state.ts';
+import type { OwnAddresses } from './types.ts';
+
+export type OwnNode = {
+  readonly uid: string;
+  readonly addresses: OwnAddresses;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly podCidrs: readonly string[];
+};
+
+/** k3s writes --node-external-ip here, a list with commas. */
+const K3S_EXTERNAL = 'k3s.io/external-ip';
+
+type Json = Readonly<Record<string, unknown>>;
+
+const record = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
+
+const ips = (texts: readonly unknown[]): readonly Ip[] => [
+  ...new Set(
+    texts.flatMap(text => {
+      const ip = typeof text === 'string' ? parseIp(text.trim()) : undefined;
+      return ip?.ok ? [ip.value] : [];
+    }),
+  ),
+];
+
+/** A full Node, parsed JSON. What is missing or wrong in it is left out. */
+export function parseOwnNode(node: unknown): OwnNode {
+  const { metadata, status } = record(node);
+  const { uid, annotations } = record(metadata);
+  const { addresses } = record(status);
+  const texts = Object.entries(record(annotations)).filter(
+    (e): e is [string, string] => typeof e[1] === 'string',
+  );
+  const notes = Object.fromEntries(texts);
+  const all = (Array.isArray(addresses) ? addresses : []).map(record);
+  const of = (type: string) => all.filter(entry => entry.type === type).map(entry => entry.address);
+  return {
+    uid: typeof uid === 'string' ? uid : '',
+    addresses: {
+      internal: ips(of('InternalIP')),
+      external: ips([...of('ExternalIP'), ...(notes[K3S_EXTERNAL]?.split(',') ?? [])]),
+    },
+    annotations: notes,
+    podCidrs: podCidrsOf(node),
+  };
+}
+
+export type Own = {
+  /** The Node has changed, or may have. */
+  readonly mark: () => void;
+  readonly close: () => Promise<void>;
+};
+
+/** Reads the Node now and after each mark, at most once a second; `seen` gets what it is. */
+export function startOwn(options: {
+  readonly client: Client;
+  readonly path: string;
+  readonly nodeName: string;
+  readonly seen: (node: OwnNode) => void;
+  readonly log: Log;
+  readonly clock: Clock;
+}): Own {
+  const { client, path, nodeName, seen, log, clock } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let complained = false;
+  const run = async (): Promise<undefined> => {
+    const node = await client.get(`${path}/${nodeName}`, { signal });
+    complained = false;
+    if (!signal.aborted) seen(parseOwnNode(node));
+  };
+  const onError = (error: unknown): void => {
+    if (signal.aborted) return;
+    const message = isNotFound(error)
+      ? `there is no Node ${nodeName} yet; waiting for the kubelet to register it (or is NODE_NAME wrong?)`
+      : 'the own Node cannot be read; trying again';
+    log[complained ? 'debug' : 'warn']({ error: messageOf(error) }, message);
+    complained = true;
+  };
+  const runner = startRunner({
+    run,
+    onError,
+    minMs: 1_000,
+    maxMs: 2 ** 30,
+    retryMs: 500,
+    timers: jittered(clock),
+  });
+  runner.mark();
+  return {
+    mark: runner.mark,
+    close: async () => {
+      stopping.abort();
+      await runner.stop();
+    },
+  };
+}
