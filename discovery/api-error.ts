@@ -43,7 +43,9 @@ export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 /** The server knows us and says no: only a change of its rules helps. */
 export const isForbidden = (error: unknown): boolean => hasStatus(error, 403);
 
-export const isUnauthorized = (error: unknown): boolean => hasStatus(error, 401);
+/** The request itself is at fault: the same one again will fare no better. */
+export const isRefused = (error: unknown): boolean =>
+  [400, 403, 404, 405, 413, 415, 422].some(status => hasStatus(error, status));
 
 /** Milliseconds that the server asks us to stay away. */
 export const retryAfter = (error: unknown): number | undefined =>

@@ -1,7 +1,7 @@
 /** Events on the own Node, for `kubectl describe node`: each once, and never many at a time. */
 import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
-import { isForbidden, messageOf } from './api-error.ts';
+import { isForbidden, isRefused, messageOf } from './api-error.ts';
 import type { Client } from './client.ts';
 import { type Clock, jittered } from './clock.ts';
 
@@ -95,13 +95,12 @@ export function startEvents(options: {
 
   const onError = (error: unknown): void => {
     if (signal.aborted) return;
-    log.debug({ error: messageOf(error) }, 'an Event cannot be posted');
-    if (!isForbidden(error)) return;
-    log.warn(
+    const cure = isForbidden(error) ? ': apply weft’s manifest again (ClusterRole: create events)' : '';
+    log[isForbidden(error) ? 'warn' : 'debug'](
       { error: messageOf(error) },
-      'Events are refused: apply weft’s manifest again (ClusterRole: create events)',
+      `an Event cannot be posted${cure}`,
     );
-    waiting = [];
+    if (isRefused(error)) waiting = waiting.slice(1);
   };
   const runner = startRunner({
     run,

@@ -91,14 +91,19 @@ export function startPodCidrs(options: PodCidrsOptions): PodCidrs {
     const now = clock.now();
     const wanted = missing();
     const due = wanted.filter(({ uid }) => dueAt(tries.get(uid)) <= now);
-    for (const uid of [...tries.keys()]) if (!wanted.some(w => w.uid === uid)) tries.delete(uid);
-    if (due.length > MANY) await askPages(new Set(due.map(w => w.uid)));
+    if (due.length > MANY) await askPages(new Set(due.map(({ uid }) => uid)));
     else await askEach(due);
-    for (const { uid } of missing())
-      if (due.some(w => w.uid === uid))
-        tries.set(uid, { count: (tries.get(uid)?.count ?? 0) + 1, last: clock.now(), poked: false });
-    const next = missing().map(({ uid }) => dueAt(tries.get(uid)) - clock.now());
-    return next.length > 0 ? Math.max(0, Math.min(...next)) : undefined;
+    const asked = new Set(due.map(({ uid }) => uid));
+    const left = missing();
+    const counts = new Map(left.map(({ uid }) => [uid, tries.get(uid)]));
+    tries.clear();
+    for (const [uid, before] of counts) {
+      if (asked.has(uid))
+        tries.set(uid, { count: (before?.count ?? 0) + 1, last: clock.now(), poked: false });
+      else if (before !== undefined) tries.set(uid, before);
+    }
+    const waits = left.map(({ uid }) => dueAt(tries.get(uid)) - clock.now());
+    return waits.length > 0 ? Math.max(0, Math.min(...waits)) : undefined;
   };
 
   const runner = startRunner({

@@ -122,7 +122,7 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
       literals = new Map(
         [...wanted].flatMap(host => (ip => (ip ? [[host, [ip]] as const] : []))(literal(host))),
       );
-      for (const host of [...names.keys()]) if (!wanted.has(host)) names.delete(host);
+      for (const host of names.keys()) if (!wanted.has(host)) names.delete(host);
       const fresh = [...wanted].filter(host => !literals.has(host) && !names.has(host));
       for (const host of fresh) names.set(host, { ips: [], dueAt: 0, failures: 0 });
       publish();
