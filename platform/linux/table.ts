@@ -19,6 +19,7 @@ const replacement = (family: string, table: string, text: string): string =>
 /**
  * Makes `family table` equal to `text`; true where it had to be changed. Compares what the
  * kernel prints now with what it printed after our last change, so that anybody's hand is seen.
+ * `withoutElements`: the sets are filled by somebody else and are not compared.
  */
 export async function ensureTable(
   nft: Nft,
@@ -26,14 +27,15 @@ export async function ensureTable(
   table: string,
   text: string,
   memos: TableMemos,
+  withoutElements = false,
 ): Promise<boolean> {
   const name = `${family} ${table}`;
   const memo = memos.get(name);
-  const listed = await nft.list(family, table);
+  const listed = await nft.list(family, table, withoutElements);
   const intact = listed !== undefined && memo?.listed === digest(listed) && memo.wanted === digest(text);
   if (intact) return false;
   await nft.apply(replacement(family, table, text));
-  const now = (await nft.list(family, table)) ?? '';
+  const now = (await nft.list(family, table, withoutElements)) ?? '';
   await memos.set(name, { wanted: digest(text), listed: digest(now) });
   return true;
 }

@@ -1,0 +1,226 @@
+/**
+ * One pod's wire in the kernel: made, taken away, mended, inspected. Both ends are born by one
+ * message; what follows in the pod is sent without waiting, and its kernel works it off in order.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX } from '../constants.ts';
+import { familyOf, hostCidr } from '../ip.ts';
+import { addAddress, parseAddress } from '../platform/linux/addr.ts';
+import { isExists, isNotFound } from '../platform/linux/errors.ts';
+import type { LinuxKernel } from '../platform/linux/kernel.ts';
+import { changeLink, createVeth, linksOn } from '../platform/linux/link.ts';
+import { replaceNeighbour } from '../platform/linux/neigh.ts';
+import { replaceRoute } from '../platform/linux/route.ts';
+import type { Link, Neighbour, Route } from '../platform/linux/types.ts';
+import type { Cidr, Ip } from '../types.ts';
+import { podElements } from './antispoof.ts';
+import { CniError, CODES } from './errors.ts';
+import type { Lease } from './lease.ts';
+import type { PodSide } from './session.ts';
+
+/** Fits IFNAMSIZ: two characters and eleven of a hash. */
+export const linkName = (containerId: string, ifname: string): string =>
+  VETH_PREFIX + createHash('sha256').update(`${containerId}:${ifname}`).digest('hex').slice(0, 11);
+
+/** Locally administered, so that no vendor's can be met; explicit, so that udev has no reason to choose another. */
+export const randomMac = (): string => `02:${(randomBytes(5).toString('hex').match(/../g) ?? []).join(':')}`;
+
+const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip => {
+  const gateway = gateways.find(g => familyOf(g) === familyOf(ip));
+  if (gateway === undefined) throw new CniError(CODES.broken, `the node has no gateway for ${ip}`);
+  return gateway;
+};
+
+/** The node's route to a pod, by the pod's own veth, from the node's gateway address. */
+export const podRoutes = (lease: Lease, gateways: readonly Ip[]): readonly Route[] =>
+  lease.ips.map(ip => ({
+    dst: hostCidr(ip),
+    kind: 'unicast',
+    link: lease.link,
+    src: gatewayFor(ip, gateways),
+  }));
+
+export const podNeighbours = (lease: Lease): readonly Neighbour[] =>
+  lease.ips.map(ip => ({ link: lease.link, ip, mac: lease.podMac }));
+
+const exists = (lease: Lease): CniError =>
+  new CniError(
+    CODES.exists,
+    `interface ${lease.ifname} is already in the pod, or its host end ${lease.link} on the node`,
+    'ADD was called twice without DEL between them',
+  );
+
+async function plugVeth(pod: PodSide, lease: Lease): Promise<void> {
+  try {
+    await createVeth(pod.rt, {
+      name: lease.ifname,
+      mac: lease.podMac,
+      mtu: lease.mtu,
+      peerName: lease.link,
+      peerMac: lease.hostMac,
+      peerNetnsFd: pod.hostFd,
+    });
+  } catch (error) {
+    throw isExists(error) ? exists(lease) : error;
+  }
+}
+
+async function must(link: Promise<Link | undefined>, name: string): Promise<number> {
+  const found = await link;
+  if (found === undefined) throw new CniError(CODES.io, `link ${name} vanished while it was being wired`);
+  return found.index;
+}
+
+const ANY: Readonly<Record<4 | 6, Cidr>> = { 4: '0.0.0.0/0' as Cidr, 6: '::/0' as Cidr };
+
+/** All of the pod's side, each message on its way before the answer to the one before. */
+async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<void> {
+  const index = await must(linksOn(pod.rt).get(lease.ifname), lease.ifname);
+  await Promise.all([
+    pod.sysctl(`ipv6/conf/${lease.ifname}/accept_ra`, '0'),
+    // ServiceLB of k3s forwards inside its pods.
+    pod.sysctl('ipv4/ip_forward', '1'),
+    changeLink(pod.rt, index, { up: true }),
+    ...lease.ips.flatMap(ip => {
+      const via = gatewayFor(ip, gateways);
+      const route: Route = { dst: ANY[familyOf(ip)], kind: 'unicast', via, onlink: true };
+      return [
+        addAddress(pod.rt, index, hostCidr(ip)),
+        replaceNeighbour(pod.rt, index, via, BRIDGE_MAC),
+        replaceRoute(pod.rt, route, index),
+      ];
+    }),
+  ]);
+}
+
+/** The node's side: a port of the bridge, alone among its kind, with a route and a neighbour of its own. */
+async function wireHostSide(
+  kernel: LinuxKernel,
+  lease: Lease,
+  gateways: readonly Ip[],
+  bridge: number,
+): Promise<void> {
+  const index = await must(kernel.links.get(lease.link), lease.link);
+  await Promise.all([
+    kernel.sysctls.read(`ipv6/conf/${lease.link}/accept_ra`).then(async value => {
+      if (value !== undefined && value !== '0')
+        await kernel.sysctls.write(`ipv6/conf/${lease.link}/accept_ra`, '0');
+    }),
+    changeLink(kernel.rt, index, { master: bridge, up: true, isolated: true }),
+    ...podNeighbours(lease).map(n => replaceNeighbour(kernel.rt, index, n.ip, n.mac)),
+  ]);
+  await Promise.all(podRoutes(lease, gateways).map(route => replaceRoute(kernel.rt, route, index)));
+}
+
+const bridgeIndex = async (kernel: LinuxKernel): Promise<number> => {
+  const bridge = await kernel.links.get(BRIDGE);
+  if (bridge === undefined)
+    throw new CniError(
+      CODES.tryLater,
+      `the bridge ${BRIDGE} is not there yet`,
+      'the agent is making it; try again',
+    );
+  return bridge.index;
+};
+
+/** Makes the wire. On rejection something may be half made: call `detach`. */
+export async function attach(
+  kernel: LinuxKernel,
+  pod: PodSide,
+  lease: Lease,
+  gateways: readonly Ip[],
+): Promise<void> {
+  const bridge = await bridgeIndex(kernel);
+  await plugVeth(pod, lease);
+  await Promise.all([
+    wirePodSide(pod, lease, gateways),
+    wireHostSide(kernel, lease, gateways, bridge),
+    kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
+  ]);
+}
+
+/** Elements one by one: that one is missing must not keep the others. */
+async function dropElements(kernel: LinuxKernel, lease: Lease): Promise<void> {
+  const changes = podElements(lease, 'delete');
+  try {
+    await kernel.nft.elements('bridge', NFT_TABLE, changes);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    for (const change of changes)
+      await kernel.nft.elements('bridge', NFT_TABLE, [change]).catch(e => {
+        if (!isNotFound(e)) throw e;
+      });
+  }
+}
+
+/** Takes the wire away. What is gone already is no error. */
+export async function detach(kernel: LinuxKernel, lease: Lease): Promise<void> {
+  await dropElements(kernel, lease);
+  await kernel.links.remove(lease.link).catch(error => {
+    if (!isNotFound(error)) throw error;
+  });
+}
+
+export type HostView = {
+  readonly links: ReadonlyMap<string, Link>;
+  readonly routes: ReadonlySet<string>;
+  readonly neighbours: ReadonlySet<string>;
+};
+
+const routeKey = (route: Route): string => `${route.link} ${route.dst} ${route.src}`;
+const neighbourKey = (n: Neighbour): string => `${n.link} ${n.ip} ${n.mac}`;
+
+/** The node's side of all pods, read once. */
+export async function viewHost(kernel: LinuxKernel): Promise<HostView> {
+  const [links, routes, neighbours] = await Promise.all([
+    kernel.links.list(),
+    kernel.routes.ours(),
+    kernel.neighbours.permanent(),
+  ]);
+  return {
+    links: new Map(links.map(link => [link.name, link])),
+    routes: new Set(routes.map(routeKey)),
+    neighbours: new Set(neighbours.map(neighbourKey)),
+  };
+}
+
+/** What is wrong with the node's side of a pod, in words. */
+export function hostFaults(view: HostView, lease: Lease, gateways: readonly Ip[]): readonly string[] {
+  const link = view.links.get(lease.link);
+  if (link === undefined) return [`host link ${lease.link} is missing`];
+  const bridge = view.links.get(BRIDGE)?.index;
+  return [
+    ...(link.up ? [] : [`host link ${lease.link} is down`]),
+    ...(link.master === bridge ? [] : [`host link ${lease.link} is no port of ${BRIDGE}`]),
+    ...(link.isolated === true ? [] : [`host link ${lease.link} is not isolated`]),
+    ...podRoutes(lease, gateways)
+      .filter(r => !view.routes.has(routeKey(r)))
+      .map(r => `the node's route to ${r.dst} is missing`),
+    ...podNeighbours(lease)
+      .filter(n => !view.neighbours.has(neighbourKey(n)))
+      .map(n => `the node's neighbour entry of ${n.ip} is missing`),
+  ];
+}
+
+/** Mends the node's side of a living pod. */
+export const restoreHostSide = async (
+  kernel: LinuxKernel,
+  lease: Lease,
+  gateways: readonly Ip[],
+): Promise<void> => wireHostSide(kernel, lease, gateways, await bridgeIndex(kernel));
+
+/** What is wrong inside the pod. A later plugin may have added to it or changed the MAC. */
+export async function podFaults(pod: PodSide, lease: Lease): Promise<readonly string[]> {
+  const link = await linksOn(pod.rt).get(lease.ifname);
+  if (link === undefined) return [`interface ${lease.ifname} is missing in the pod`];
+  const head = Buffer.alloc(8);
+  const addresses = (await pod.rt.dump('list addresses', 22, [head]))
+    .map(parseAddress)
+    .filter(a => a.index === link.index)
+    .map(a => a.address);
+  const wanted: readonly string[] = lease.ips.map(hostCidr);
+  return [
+    ...(link.up ? [] : [`interface ${lease.ifname} is down in the pod`]),
+    ...wanted.filter(a => !addresses.includes(a)).map(a => `address ${a} is missing in the pod`),
+  ];
+}

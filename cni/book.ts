@@ -1,0 +1,88 @@
+/** Leases and pools together: what is held by whom, in memory and on tmpfs, never one without the other. */
+import { containsIp, familyOf } from '../ip.ts';
+import type { Cidr, Ip } from '../types.ts';
+import { CniError, CODES } from './errors.ts';
+import { newPool, type Pool, type PoolStats } from './ipam.ts';
+import { type Lease, type LeaseStore, leaseKey, ownerName } from './lease.ts';
+
+export type Book = {
+  /** The node's podCIDRs. Leases found on disk are entered; called again with the same ones it does nothing. */
+  readonly setRanges: (cidrs: readonly Cidr[]) => void;
+  readonly get: (key: string) => Lease | undefined;
+  readonly all: () => readonly Lease[];
+  /** An address of each range for a new lease; all or none. Throws CniError. */
+  readonly reserve: (owner: string, wanted: readonly Ip[], now: number) => readonly Ip[];
+  readonly unreserve: (ips: readonly Ip[], now: number) => void;
+  /** Keeps a lease whose addresses are reserved. Throws where the disk is full. */
+  readonly enter: (lease: Lease) => void;
+  readonly release: (lease: Lease, now: number) => void;
+  readonly stats: (now: number) => readonly PoolStats[];
+  readonly damaged: readonly string[];
+};
+
+/** Opens what is on disk. */
+export function openBook(store: LeaseStore): Book {
+  const { leases: found, damaged } = store.load();
+  const leases = new Map(found.map(lease => [leaseKey(lease), lease]));
+  let pools: readonly Pool[] = [];
+
+  const poolOf = (ip: Ip): Pool | undefined => pools.find(pool => containsIp(pool.cidr, ip));
+
+  const setRanges = (cidrs: readonly Cidr[]): void => {
+    if (cidrs.join() === pools.map(pool => pool.cidr).join()) return;
+    pools = cidrs.map(newPool);
+    for (const lease of leases.values()) for (const ip of lease.ips) poolOf(ip)?.adopt(ip, ownerName(lease));
+  };
+
+  const unreserve = (ips: readonly Ip[], now: number): void => {
+    for (const ip of ips) poolOf(ip)?.free(ip, now);
+  };
+
+  const reserve = (owner: string, wanted: readonly Ip[], now: number): readonly Ip[] => {
+    const outside = wanted.find(ip => poolOf(ip) === undefined);
+    if (outside !== undefined)
+      throw new CniError(CODES.badConfig, `the address asked for, ${outside}, is in no podCIDR of this node`);
+    const taken: Ip[] = [];
+    for (const pool of pools) {
+      const one = wanted.find(ip => familyOf(ip) === familyOf(pool.gateway) && containsIp(pool.cidr, ip));
+      const result = pool.take(owner, now, one);
+      if (result.kind !== 'taken') {
+        unreserve(taken, now);
+        throw new CniError(result.kind === 'exhausted' ? CODES.exhausted : CODES.badConfig, result.message);
+      }
+      taken.push(result.ip);
+    }
+    return taken;
+  };
+
+  const enter = (lease: Lease): void => {
+    try {
+      store.save(lease);
+    } catch (error) {
+      throw new CniError(
+        CODES.io,
+        'cannot keep the lease',
+        `${error instanceof Error ? error.message : error}`,
+      );
+    }
+    leases.set(leaseKey(lease), lease);
+  };
+
+  const release = (lease: Lease, now: number): void => {
+    store.remove(leaseKey(lease));
+    leases.delete(leaseKey(lease));
+    unreserve(lease.ips, now);
+  };
+
+  return {
+    setRanges,
+    get: key => leases.get(key),
+    all: () => [...leases.values()],
+    reserve,
+    unreserve,
+    enter,
+    release,
+    stats: now => pools.map(pool => pool.stats(now)),
+    damaged,
+  };
+}

@@ -1,0 +1,52 @@
+/** A lease as the result of ADD, in the version asked for. Pure. */
+import { familyOf, hostCidr } from '../ip.ts';
+import type { Ip } from '../types.ts';
+import type { Lease } from './lease.ts';
+import type { CniVersion, PrevResult } from './spec.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+const atLeast = (version: CniVersion, since: '1.0.0' | '1.1.0'): boolean => version >= since;
+
+const interfaces = (lease: Lease, netns: string, version: CniVersion): readonly Json[] => {
+  const mtu = atLeast(version, '1.1.0') ? { mtu: lease.mtu } : {};
+  return [
+    { name: lease.link, mac: lease.hostMac, ...mtu },
+    { name: lease.ifname, mac: lease.podMac, ...mtu, sandbox: netns },
+  ];
+};
+
+const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip | undefined =>
+  gateways.find(gateway => familyOf(gateway) === familyOf(ip));
+
+const ips = (lease: Lease, gateways: readonly Ip[], index: number, version: CniVersion): readonly Json[] =>
+  lease.ips.map(ip => ({
+    ...(!atLeast(version, '1.0.0') && { version: String(familyOf(ip)) }),
+    address: hostCidr(ip),
+    gateway: gatewayFor(ip, gateways),
+    interface: index,
+  }));
+
+const routes = (lease: Lease, gateways: readonly Ip[]): readonly Json[] =>
+  lease.ips.map(ip => ({ dst: familyOf(ip) === 4 ? '0.0.0.0/0' : '::/0', gw: gatewayFor(ip, gateways) }));
+
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+/** Behind another plugin, its result comes first and ours is added. */
+export function addResult(
+  lease: Lease,
+  gateways: readonly Ip[],
+  netns: string,
+  version: CniVersion,
+  prev: PrevResult | undefined,
+): Json {
+  const before = prev?.raw ?? {};
+  const earlier = list(before.interfaces);
+  return {
+    cniVersion: version,
+    interfaces: [...earlier, ...interfaces(lease, netns, version)],
+    ips: [...list(before.ips), ...ips(lease, gateways, earlier.length + 1, version)],
+    routes: [...list(before.routes), ...routes(lease, gateways)],
+    dns: before.dns ?? {},
+  };
+}

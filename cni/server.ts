@@ -1,0 +1,172 @@
+/** The agent's end of the CNI socket: calls come in, verbs run, answers go out. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Log } from '../agent/log.ts';
+import type { LinuxKernel } from '../platform/linux/kernel.ts';
+import type { TableMemos } from '../platform/linux/table.ts';
+import type { Cidr, Ip } from '../types.ts';
+import { openBook } from './book.ts';
+import { readDelQueue } from './delqueue.ts';
+import { CniError, CODES, errorJson } from './errors.ts';
+import type { PoolStats } from './ipam.ts';
+import { newKeyed } from './keyed.ts';
+import { type Lease, leaseKey, openLeases } from './lease.ts';
+import { openSession } from './session.ts';
+import { answerVersion, parseRequest } from './spec.ts';
+import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
+import { del, runVerb, type VerbDeps } from './verbs.ts';
+
+export type CniConfig = {
+  readonly podCidrs: readonly Cidr[];
+  readonly gateways: readonly Ip[];
+  /** Of new pods. */
+  readonly mtu: number;
+  readonly antiSpoofing: boolean;
+};
+
+export type CniOptions = {
+  readonly kernel: LinuxKernel;
+  readonly memos: TableMemos;
+  readonly socketPath: string;
+  readonly leaseDir: string;
+  readonly delQueueDir: string;
+  readonly readyMarker: string;
+  readonly log: Log;
+  readonly now?: () => number;
+  readonly beforeAnswer?: (lease: Lease) => Promise<void>;
+  /** Addresses that have no holder any more. */
+  readonly released?: (ips: readonly Ip[]) => void;
+};
+
+export type VerbStats = { readonly calls: number; readonly errors: number; readonly lastMs: number };
+
+export type CniServer = {
+  /** From now on ADD can be answered; or the reason why it cannot. */
+  readonly configure: (config: CniConfig | { readonly reason: string }) => void;
+  /** Tables, queued DELs and damaged wires, put right; the number of changes. Calls must not overlap. */
+  readonly sweep: () => Promise<number>;
+  readonly leases: () => readonly Lease[];
+  readonly stats: () => {
+    readonly pools: readonly (Omit<PoolStats, 'size'> & { readonly size: string })[];
+    readonly verbs: Readonly<Record<string, VerbStats>>;
+  };
+  readonly close: () => Promise<void>;
+};
+
+const toCniError = (error: unknown): CniError =>
+  error instanceof CniError
+    ? error
+    : new CniError(CODES.io, error instanceof Error ? error.message : String(error));
+
+function newCounters() {
+  const verbs = new Map<string, VerbStats>();
+  const count = (verb: string, ms: number, failed: boolean): void => {
+    const before = verbs.get(verb) ?? { calls: 0, errors: 0, lastMs: 0 };
+    verbs.set(verb, { calls: before.calls + 1, errors: before.errors + Number(failed), lastMs: ms });
+  };
+  return { count, all: () => Object.fromEntries(verbs) };
+}
+
+type Counters = ReturnType<typeof newCounters>;
+
+async function serveCall(deps: VerbDeps, counters: Counters, socket: Socket): Promise<void> {
+  const session = openSession(socket);
+  const hello = await session.hello;
+  const verb = hello.env.get('CNI_COMMAND') ?? '';
+  const begin = performance.now();
+  try {
+    const request = parseRequest(hello);
+    const answer = await runVerb(deps, request, session);
+    session.finish(0, answer === '' ? '' : `${answer}\n`);
+    counters.count(verb, performance.now() - begin, false);
+    if (verb === 'ADD' || verb === 'DEL')
+      deps.log.info(
+        {
+          verb,
+          container: request.containerId,
+          pod: request.pod?.name,
+          ms: Math.round(performance.now() - begin),
+        },
+        'cni',
+      );
+  } catch (error) {
+    const failure = toCniError(error);
+    session.finish(1, errorJson(answerVersion(hello.stdin), failure));
+    counters.count(verb, performance.now() - begin, true);
+    deps.log.warn(
+      { verb, code: failure.code, container: hello.env.get('CNI_CONTAINERID'), details: failure.details },
+      failure.message,
+    );
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  rmSync(path, { force: true });
+  const mask = process.umask(0o177);
+  return new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  }).finally(() => process.umask(mask));
+}
+
+const carryOut = async (deps: VerbDeps, dir: string): Promise<number> => {
+  const queued = readDelQueue(dir, file =>
+    deps.log.warn({ file }, 'a queued DEL cannot be read and is dropped'),
+  );
+  for (const one of queued)
+    await deps.keyed
+      .run(leaseKey(one), () => del(deps, one.containerId, one.ifname))
+      .then(one.done, error =>
+        deps.log.error({ container: one.containerId, error: String(error) }, 'a queued DEL failed'),
+      );
+  return queued.length;
+};
+
+/** Listens at once; ADD answers "try again later" until `configure`. */
+export async function startCni(options: CniOptions): Promise<CniServer> {
+  const { kernel, log, memos } = options;
+  const book = openBook(openLeases(options.leaseDir));
+  for (const file of book.damaged) log.warn({ file }, 'a lease cannot be read and is ignored');
+  let config: CniConfig | { readonly reason: string } = { reason: 'the agent has just started' };
+  const deps: VerbDeps = {
+    kernel,
+    book,
+    keyed: newKeyed(),
+    log,
+    now: options.now ?? (() => performance.now()),
+    ready: () => config,
+    readyMarker: options.readyMarker,
+    beforeAnswer: options.beforeAnswer ?? (async () => {}),
+    released: options.released ?? (() => {}),
+  };
+  const counters = newCounters();
+  const server = createServer(
+    socket =>
+      void serveCall(deps, counters, socket).catch(error =>
+        log.warn({ error: String(error) }, 'a CNI call broke off'),
+      ),
+  );
+  await listen(server, options.socketPath);
+
+  const sweep = async (): Promise<number> => {
+    if ('reason' in config) return 0;
+    const tables = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
+    return tables + (await carryOut(deps, options.delQueueDir)) + (await sweepPods(deps));
+  };
+
+  return {
+    configure: next => {
+      config = next;
+      if (!('reason' in next)) book.setRanges(next.podCidrs);
+    },
+    sweep,
+    leases: book.all,
+    stats: () => ({
+      pools: book.stats(deps.now()).map(pool => ({ ...pool, size: String(pool.size) })),
+      verbs: counters.all(),
+    }),
+    close: () => new Promise(resolve => server.close(() => resolve())),
+  };
+}
