@@ -28,6 +28,7 @@ export function openRemote(send: (bytes: Buffer) => void): Remote {
     unref: nothing,
     close: nothing,
   });
-  const rt = rtnlOver(new NetlinkSocket(raw as unknown as RawNetlinkSocket));
+  const socket = new NetlinkSocket(raw as unknown as RawNetlinkSocket);
+  const rt = rtnlOver({ requests: () => socket, dumps: () => socket });
   return { rt, deliver: bytes => void events.emit('message', bytes, NO_ADDRESS) };
 }

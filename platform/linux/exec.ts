@@ -1,23 +1,39 @@
 /** Programs of the tools that are spoken to as text: argv arrays, LC_ALL=C, an end in time, stderr in the error. */
 import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { RUN_DIR } from '../../constants.ts';
 import { LinuxError } from './errors.ts';
 
-export type Exec = (argv: readonly string[], stdin?: string) => Promise<string>;
+/** `secret`: for programs that open /dev/stdin anew; given as a file that has no name. */
+export type Exec = (argv: readonly string[], stdin?: string, secret?: boolean) => Promise<string>;
 
 const TIMEOUT_MS = 30_000;
 
-function output(argv: readonly string[], stdin: string): Promise<string> {
+/** In memory (tmpfs), readable by root only, and nameless before anything is in it. */
+function nameless(content: string): number {
+  mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
+  const path = `${RUN_DIR}/.secret.${process.pid}`;
+  const fd = openSync(path, 'wx+', 0o600);
+  rmSync(path);
+  writeSync(fd, content);
+  return fd;
+}
+
+function output(argv: readonly string[], stdin: string, secret: boolean): Promise<string> {
   const [file = '', ...args] = argv;
+  const input = secret ? nameless(stdin) : 'pipe';
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       env: { ...process.env, LC_ALL: 'C' },
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
+      stdio: [input, 'pipe', 'pipe'],
     });
+    if (typeof input === 'number') closeSync(input);
     const out: Buffer[] = [];
     const err: Buffer[] = [];
-    child.stdout.on('data', chunk => out.push(chunk));
-    child.stderr.on('data', chunk => err.push(chunk));
+    child.stdout?.on('data', chunk => out.push(chunk));
+    child.stderr?.on('data', chunk => err.push(chunk));
     child.on('error', error =>
       reject(
         new LinuxError(
@@ -32,15 +48,15 @@ function output(argv: readonly string[], stdin: string): Promise<string> {
       const words = Buffer.concat(err).toString().trim() || `exit ${code ?? signal}`;
       reject(new LinuxError('EFAILED', `${argv.slice(0, 3).join(' ')}: ${words}`));
     });
-    child.stdin.on('error', () => {});
-    child.stdin.end(stdin);
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(stdin);
   });
 }
 
 /** Resolves with stdout; rejects with LinuxError that carries what the program said. */
 export function countingExec(spawned: () => void): Exec {
-  return (argv, stdin = '') => {
+  return (argv, stdin = '', secret = false) => {
     spawned();
-    return output(argv, stdin);
+    return output(argv, stdin, secret);
   };
 }

@@ -138,8 +138,22 @@ export function openSetElements(): SetElements {
     one.left -= 1;
     if (one.left === 0) one.done();
   };
-  socket.on('message', bytes => parseAcks(bytes).forEach(onAck));
-  socket.on('error', () => {});
+  const open = (): RawNetlinkSocket => {
+    const made = new RawNetlinkSocket(Protocol.NETFILTER, {
+      recvBufferSize: 1 << 20,
+      sendBufferSize: 1 << 20,
+    });
+    made.unref();
+    made.on('message', bytes => parseAcks(bytes).forEach(onAck));
+    // The package closes a socket after an error; whoever waits for an answer would wait in vain.
+    made.on('error', error => {
+      socket = open();
+      for (const one of new Set(waiting.values()))
+        one.done(new LinuxError(error.code, `nft set elements: ${error.code}`));
+    });
+    return made;
+  };
+  const socket = open();
 
   const change: SetElements['change'] = (family, table, changes) => {
     const first = seq;

@@ -45,16 +45,33 @@ const TIMEOUT_MS = 10_000;
 
 const toError = (what: string, error: unknown): LinuxError => {
   const message = error instanceof Error ? error.message : String(error);
-  const code = /Request rejected: (\w+)/.exec(message)?.[1] ?? (error as { code?: string }).code ?? 'EFAILED';
+  const timedOut = /Timeout/.test(message) ? 'ETIMEDOUT' : undefined;
+  const code =
+    /Request rejected: (\w+)/.exec(message)?.[1] ??
+    (error as { code?: string }).code ??
+    timedOut ??
+    'EFAILED';
   return new LinuxError(code, `${what}: ${code === 'EFAILED' ? message : code}`, error);
 };
 
-/** The verbs on any socket of the package's shape. */
-export function rtnlOver(socket: NetlinkSocket): Rtnl {
+/** Where requests and dumps go: the same socket, or two, asked for anew each time. */
+export type Sockets = { readonly requests: () => NetlinkSocket; readonly dumps: () => NetlinkSocket };
+
+/**
+ * The verbs on sockets of the package's shape. Two where verbs overlap: the package takes a dump
+ * for broken when the answer to something else comes in the middle of it.
+ */
+export function rtnlOver(sockets: Sockets): Rtnl {
   let changes = 0;
   let turn: Promise<unknown> = Promise.resolve();
 
-  const request = async (what: string, type: number, flags: number, payload: readonly Uint8Array[]) => {
+  const request = async (
+    socket: NetlinkSocket,
+    what: string,
+    type: number,
+    flags: number,
+    payload: readonly Uint8Array[],
+  ) => {
     try {
       const [messages] = await socket.request(type, [...payload], { flags, timeout: TIMEOUT_MS });
       return messages.map(message => message.data);
@@ -64,7 +81,7 @@ export function rtnlOver(socket: NetlinkSocket): Rtnl {
   };
 
   const dump: Rtnl['dump'] = (what, type, payload) => {
-    const mine = turn.then(() => request(what, type, FLAG.dump, payload));
+    const mine = turn.then(() => request(sockets.dumps(), what, type, FLAG.dump, payload));
     turn = mine.catch(() => undefined);
     return mine;
   };
@@ -72,17 +89,31 @@ export function rtnlOver(socket: NetlinkSocket): Rtnl {
   return {
     change: async (what, type, flags, payload) => {
       changes += 1;
-      await request(what, type, flags, payload);
+      await request(sockets.requests(), what, type, flags, payload);
     },
-    get: async (what, type, payload) => (await request(what, type, 0, payload))[0],
+    get: async (what, type, payload) => (await request(sockets.requests(), what, type, 0, payload))[0],
     dump,
     changes: () => changes,
-    close: () => socket.close(),
+    close: () => {
+      sockets.requests().close();
+      if (sockets.dumps() !== sockets.requests()) sockets.dumps().close();
+    },
   };
 }
 
-/** A socket in this process's network namespace. */
-export function openRtnl(): Rtnl {
-  const raw = new RawNetlinkSocket(Protocol.ROUTE, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });
-  return rtnlOver(new NetlinkSocket(raw));
+/** A socket that is opened anew after an error: the package closes it then, ENOBUFS included. */
+function lasting(): () => NetlinkSocket {
+  const open = (): NetlinkSocket => {
+    const raw = new RawNetlinkSocket(Protocol.ROUTE, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });
+    const socket = new NetlinkSocket(raw);
+    socket.on('error', () => {
+      current = open();
+    });
+    return socket;
+  };
+  let current = open();
+  return () => current;
 }
+
+/** In this process's network namespace. */
+export const openRtnl = (): Rtnl => rtnlOver({ requests: lasting(), dumps: lasting() });

@@ -13,21 +13,33 @@ const GROUPS: Readonly<
   nft: { protocol: Protocol.NETFILTER, groups: [7] },
 };
 
-function open(kind: KernelEvent, onEvent: (kind: KernelEvent) => void): RawNetlinkSocket {
+/** One kind's socket, opened anew after an error: news were lost then, so anything may have changed. */
+function follow(kind: KernelEvent, onEvent: (kind: KernelEvent) => void): () => void {
   const { protocol, groups } = GROUPS[kind];
-  const socket = new RawNetlinkSocket(protocol, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 16 });
-  for (const group of groups) socket.addMembership(group);
-  socket.unref();
-  socket.on('message', () => onEvent(kind));
-  // ENOBUFS: news were lost, so anything may have changed; the socket goes on.
-  socket.on('error', () => onEvent(kind));
-  return socket;
+  let stopped = false;
+  const open = (): RawNetlinkSocket => {
+    const socket = new RawNetlinkSocket(protocol, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 16 });
+    for (const group of groups) socket.addMembership(group);
+    socket.unref();
+    socket.on('message', () => onEvent(kind));
+    socket.on('error', () => {
+      if (stopped) return;
+      current = open();
+      onEvent(kind);
+    });
+    return socket;
+  };
+  let current = open();
+  return () => {
+    stopped = true;
+    current.close();
+  };
 }
 
 /** Calls back at each piece of news; the result stops it. */
 export function watchKernel(kinds: readonly KernelEvent[], onEvent: (kind: KernelEvent) => void): () => void {
-  const sockets = kinds.map(kind => open(kind, onEvent));
+  const stops = kinds.map(kind => follow(kind, onEvent));
   return () => {
-    for (const socket of sockets) socket.close();
+    for (const stop of stops) stop();
   };
 }

@@ -45,6 +45,7 @@ export const wgOver = (exec: Exec, changed: () => void): Wg => ({
   },
   set: async (link, changes) => {
     changed();
-    await exec(['wg', 'set', link, ...setArguments(changes)], privateKey(changes));
+    const key = privateKey(changes);
+    await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '');
   },
 });
