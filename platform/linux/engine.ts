@@ -42,7 +42,6 @@ function start(path: string, link: string): Promise<number | null> {
       ...(process.env.GOMEMLIMIT && { GOMEMLIMIT: process.env.GOMEMLIMIT }),
     },
   });
-  child.unref();
   return new Promise(resolve => {
     child.once('error', () => resolve(null));
     child.once('exit', resolve);

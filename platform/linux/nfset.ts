@@ -119,11 +119,6 @@ const TIMEOUT_MS = 5_000;
 
 /** Opens the socket in this process's network namespace. Changes may overlap in time. */
 export function openSetElements(): SetElements {
-  const socket = new RawNetlinkSocket(Protocol.NETFILTER, {
-    recvBufferSize: 1 << 20,
-    sendBufferSize: 1 << 20,
-  });
-  socket.unref();
   const waiting = new Map<number, Waiting>();
   let seq = 1;
 
@@ -153,7 +148,7 @@ export function openSetElements(): SetElements {
     });
     return made;
   };
-  const socket = open();
+  let socket = open();
 
   const change: SetElements['change'] = (family, table, changes) => {
     const first = seq;
