@@ -188,6 +188,8 @@ export function clientOf(access: Access, timeoutMs: number): Client {
       let answered = false;
       const request = send(url, requestOptions(call, login, signal), response => {
         answered = true;
+        // Its reader may be gone when the connection breaks; an error without a listener ends the process.
+        response.on('error', () => {});
         resolve(response);
       });
       // A kept connection that the server closed meanwhile: one more try on a new one, where that is safe.

@@ -225,6 +225,7 @@ export async function startServer(): Promise<TestServer> {
     cut: () => server.closeAllConnections(),
     endWatches: () => {
       for (const watcher of watchers) watcher.end();
+      watchers.clear();
     },
     watchers: () => watchers.size,
     compact: () => {
