@@ -1,6 +1,6 @@
 /** One node's agent, running: rooms opened in order, one loop, closed in reverse. */
 import { mkdirSync } from 'node:fs';
-import { type CniServer, startCni } from '../cni/server.ts';
+import { startCni } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import {
   CNI_SOCKET,
@@ -12,16 +12,17 @@ import {
   STATUS_SOCKET,
 } from '../constants.ts';
 import { openClient } from '../discovery/client.ts';
-import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
-import { loadKey } from '../discovery/keystore.ts';
+import { startDiscovery } from '../discovery/discovery.ts';
 import { openProbes } from '../mesh/probe.ts';
-import { type Outcome, openMesh } from '../mesh/reconcile.ts';
+import { openMesh } from '../mesh/reconcile.ts';
+import { forgetAddresses } from '../platform/linux/conntrack.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
-import type { Kernel } from '../platform/linux/types.ts';
 import { serveTcp, serveUnix } from './http.ts';
+import { openIdentity } from './identity.ts';
+import { openInstallation } from './installation.ts';
 import type { Log } from './log.ts';
-import { readMachineId } from './machine.ts';
 import { openMemos } from './memos.ts';
+import { newPass } from './pass.ts';
 import { startProber } from './prober.ts';
 import { healthRoutes, statusRoutes } from './report.ts';
 import { startRunner } from './runner.ts';
@@ -33,7 +34,96 @@ export type AgentOptions = {
   readonly log: Log;
 };
 
+/** Passes come at least so far apart, and at most so far without news. */
+const MIN_PASS_MS = 30;
+const MAX_PASS_MS = 30_000;
+const RETRY_MS = 500;
+
+const stopSignal = (): Promise<string> =>
+  new Promise(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+
 /** Resolves with the exit status after SIGTERM or SIGINT. The data path stays as it is. */
-export async function runAgent(options: AgentOptions): Promise<number> {
-  throw new Error('not yet');
+export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptions): Promise<number> {
+  mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
+  const identity = openIdentity(STATE_DIR, nodeName);
+  const kernel = openKernel();
+  const memos = openMemos(`${RUN_DIR}/tables.json`);
+  const client = await openClient({ kubeconfig, apiServer: config.apiServer });
+  let mark = (): void => {};
+  const discovery = await startDiscovery({
+    client,
+    nodeName,
+    stateDir: STATE_DIR,
+    log,
+    onChange: () => mark(),
+  });
+  const cni = await startCni({
+    kernel,
+    memos,
+    log,
+    socketPath: CNI_SOCKET,
+    leaseDir: LEASE_DIR,
+    delQueueDir: DEL_QUEUE_DIR,
+    readyMarker: READY_MARKER,
+    released: ips =>
+      void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack')),
+  });
+  const probes = openProbes();
+  const prober = startProber(probes);
+  const mesh = openMesh({ kernel, memos, now: Date.now });
+  const installation = openInstallation(config, log);
+  const pass = newPass({
+    config,
+    nodeName,
+    identity,
+    kernel,
+    discovery,
+    cni,
+    mesh,
+    prober,
+    installation,
+    log,
+  });
+  const runner = startRunner({
+    run: pass.run,
+    onError: error =>
+      log.warn(
+        { error: error instanceof Error ? error.message : String(error) },
+        'this pass was not whole; trying again',
+      ),
+    minMs: MIN_PASS_MS,
+    maxMs: MAX_PASS_MS,
+    retryMs: RETRY_MS,
+  });
+  mark = runner.mark;
+  const unwatch = kernel.watch(['link', 'address', 'route', 'nft'], () => runner.mark());
+  const sources = {
+    nodeName,
+    discovery,
+    cni,
+    kernel,
+    probes: prober.facts,
+    installed: installation.reason,
+    ...pass.report,
+  };
+  const servers = [
+    await serveUnix(statusRoutes(sources), STATUS_SOCKET),
+    await serveTcp(healthRoutes(sources), config.healthAddress, config.healthPort),
+  ];
+  runner.mark();
+
+  const signal = await stopSignal();
+  log.info({ signal }, 'stopping; tunnels, routes and pods stay as they are');
+  unwatch();
+  for (const server of servers) server.close();
+  await runner.stop();
+  await cni.close();
+  prober.stop();
+  probes.close();
+  await discovery.close();
+  client.close();
+  await kernel.close();
+  return 0;
 }

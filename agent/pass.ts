@@ -1,0 +1,128 @@
+/** One pass of the loop: read the rooms, plan, apply, publish, install. */
+import type { CniServer } from '../cni/server.ts';
+import type { Config } from '../config.ts';
+import type { Discovery } from '../discovery/discovery.ts';
+import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
+import type { Kernel } from '../platform/linux/types.ts';
+import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
+import type { Identity } from './identity.ts';
+import type { Installation } from './installation.ts';
+import type { Log } from './log.ts';
+import type { Prober } from './prober.ts';
+import { openSaid } from './said.ts';
+
+export type PassDeps = {
+  readonly config: Config;
+  readonly nodeName: string;
+  readonly identity: Identity;
+  readonly kernel: Kernel;
+  readonly discovery: Discovery;
+  readonly cni: CniServer;
+  readonly mesh: MeshRoom;
+  readonly prober: Prober;
+  readonly installation: Installation;
+  readonly log: Log;
+};
+
+export type Pass = {
+  /** For the runner: milliseconds until the next look, if any is due. Rejects where a step failed. */
+  readonly run: () => Promise<number | undefined>;
+  readonly report: {
+    readonly outcome: () => Outcome | undefined;
+    readonly runs: () => number;
+    readonly stuckFor: () => number;
+  };
+};
+
+/** What a user must know, by key. */
+const troubles = (outcome: Outcome): ReadonlyMap<string, string> =>
+  new Map([
+    ...outcome.plan.excluded.map(
+      e => [`node ${e.node}`, `Node ${e.node} is not a peer: it ${e.reason}`] as const,
+    ),
+    ...outcome.plan.warnings.map(w => [`${w.node}: ${w.message}`, `Node ${w.node}: ${w.message}`] as const),
+    ...outcome.errors.map(e => [`step ${e.step}`, `${e.step}: ${e.message}`] as const),
+  ]);
+
+/** An older Node holds our key, as after a cloned disk: ours is the one to change. */
+function heldByOlder(deps: PassDeps, outcome: Outcome): boolean {
+  const own = outcome.plan.excluded.find(e => e.node === deps.nodeName);
+  return own?.reason.includes('public key of the older Node') ?? false;
+}
+
+function configureCni(deps: PassDeps, outcome: Outcome): boolean {
+  const { podCidrs, gateways } = outcome.plan.self;
+  const excluded = outcome.plan.excluded.find(e => e.node === deps.nodeName)?.reason;
+  if (podCidrs.length === 0) {
+    const unknown = 'this Node is not known yet: neither the API server nor the state on disk has it';
+    deps.cni.configure({ reason: excluded ? `this Node ${excluded}` : unknown });
+    return false;
+  }
+  const failed = outcome.errors.find(e => ['links', 'addresses', 'fail-closed rules'].includes(e.step));
+  if (failed !== undefined) {
+    deps.cni.configure({ reason: `${failed.step}: ${failed.message}` });
+    return false;
+  }
+  deps.cni.configure({
+    podCidrs,
+    gateways,
+    mtu: outcome.plan.settings.mtu,
+    antiSpoofing: deps.config.antiSpoofing,
+  });
+  return true;
+}
+
+async function applyMesh(deps: PassDeps): Promise<Outcome> {
+  const { config, kernel, discovery, identity } = deps;
+  const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
+  const settings = settingsOf(config, await tunnelMtu(config, kernel, links));
+  const key = identity.key();
+  const outcome = await deps.mesh.reconcile({
+    facts: factsOf(deps.nodeName, key.publicKey, discovery, settings),
+    key,
+    publication: discovery.publication(),
+    sweep: discovery.state().synced,
+  });
+  // Only after our peers are configured: whoever learns of us may begin at once.
+  const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
+  if (outcome.device !== undefined || outcome.engine.kind !== 'none')
+    discovery.publish({ publicKey: key.publicKey, endpoints });
+  return outcome;
+}
+
+export function newPass(deps: PassDeps): Pass {
+  const said = openSaid(deps.log);
+  let outcome: Outcome | undefined;
+  let runs = 0;
+  let began: number | undefined;
+
+  const whole = async (): Promise<number | undefined> => {
+    outcome = await applyMesh(deps);
+    for (const sentence of said.say(troubles(outcome))) deps.discovery.event('WeftTrouble', sentence);
+    if (heldByOlder(deps, outcome)) {
+      deps.identity.renew('an older Node holds the key of this one');
+      return 0;
+    }
+    const able = configureCni(deps, outcome);
+    await deps.cni.sweep();
+    deps.prober.follow(outcome.plan);
+    deps.installation.ensure(able && outcome.errors.length === 0);
+    if (outcome.changes > 0)
+      deps.log.info({ changes: outcome.changes, peers: outcome.plan.peers.length }, 'applied');
+    if (outcome.errors.length > 0)
+      throw new Error(outcome.errors.map(e => `${e.step}: ${e.message}`).join('; '));
+    return outcome.again;
+  };
+
+  const run = async (): Promise<number | undefined> => {
+    began = performance.now();
+    runs += 1;
+    try {
+      return await whole();
+    } finally {
+      began = undefined;
+    }
+  };
+  const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
+  return { run, report: { outcome: () => outcome, runs: () => runs, stuckFor } };
+}

@@ -1,0 +1,107 @@
+/** Puts the CNI binary and the conflist where the runtime looks for them; nothing of others is touched. */
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Log } from '../agent/log.ts';
+
+export const CONFLIST = '10-weft.conflist';
+
+/** 1.0.0 for runtimes that know no `cniVersions`; the others take the newest that both speak. */
+export const conflist = (): string =>
+  `${JSON.stringify(
+    {
+      cniVersion: '1.0.0',
+      cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
+      name: 'weft',
+      plugins: [{ type: 'weft-cni' }],
+    },
+    undefined,
+    2,
+  )}\n`;
+
+const unwritable = (dir: string, error: unknown): Error => {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error);
+  return new Error(
+    `cannot write into ${dir} (${code}): in a pod it must be a writable hostPath volume; on hosts with a read-only /opt or /usr choose another directory with cniBinDir or cniConfDir, and give the container runtime the same`,
+    { cause: error },
+  );
+};
+
+const same = (a: string, b: string): boolean => existsSync(b) && readFileSync(a).equals(readFileSync(b));
+
+/** By rename in the same directory: a runtime that is executing it goes on with the old one. */
+function replaceFile(source: string, target: string): void {
+  const temporary = `${target}.weft-new`;
+  try {
+    copyFileSync(source, temporary);
+    chmodSync(temporary, 0o755);
+    renameSync(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Also as `loopback` where there is none: runtimes call that one first, and weft's binary can be it. */
+export function installBinary({
+  source,
+  binDir,
+  log,
+}: {
+  readonly source: string;
+  readonly binDir: string;
+  readonly log: Log;
+}): void {
+  const target = join(binDir, 'weft-cni');
+  const loopback = join(binDir, 'loopback');
+  try {
+    if (!same(source, target)) {
+      replaceFile(source, target);
+      log.info({ target }, 'CNI binary installed');
+    }
+    if (!existsSync(loopback)) {
+      replaceFile(source, loopback);
+      log.info({ target: loopback }, 'loopback plugin installed, since there was none');
+    }
+  } catch (error) {
+    throw unwritable(binDir, error);
+  }
+}
+
+/** Runtimes take the first file by name. */
+function warnOfEarlier(confDir: string, log: Log): void {
+  const earlier = readdirSync(confDir).filter(
+    file => /\.(conf|conflist|json)$/.test(file) && file < CONFLIST,
+  );
+  if (earlier.length > 0)
+    log.warn(
+      { confDir, earlier },
+      `the container runtime will use ${earlier[0]} and not weft: remove it, unless it is meant`,
+    );
+}
+
+/** containerd's watcher reacts to writes, not to creation or rename: so create, then one write. */
+export function installConflist({ confDir, log }: { readonly confDir: string; readonly log: Log }): void {
+  const path = join(confDir, CONFLIST);
+  const content = conflist();
+  try {
+    if (existsSync(path) && readFileSync(path, 'utf8') === content) return;
+    const fd = openSync(path, 'w', 0o644);
+    writeSync(fd, content);
+    closeSync(fd);
+  } catch (error) {
+    throw unwritable(confDir, error);
+  }
+  log.info({ path }, 'CNI configuration installed');
+  warnOfEarlier(confDir, log);
+}

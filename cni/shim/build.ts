@@ -1,0 +1,45 @@
+/** Builds the CNI binary, static, for each architecture that a compiler is there for. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Arch = 'amd64' | 'arm64';
+
+const HERE = import.meta.dirname;
+const SOURCES = ['weft-cni.c', 'loopback.c', 'weft-cni.h', 'loopback.h'];
+const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-s', '-Wl,--build-id=none'];
+
+const COMPILERS: Readonly<Record<Arch, string>> = {
+  amd64: process.arch === 'x64' ? 'gcc' : 'x86_64-linux-gnu-gcc',
+  arm64: process.arch === 'arm64' ? 'gcc' : 'aarch64-linux-gnu-gcc',
+};
+
+const digest = (): string => {
+  const hash = createHash('sha256').update(FLAGS.join(' '));
+  for (const file of SOURCES) hash.update(readFileSync(join(HERE, file)));
+  return hash.digest('hex');
+};
+
+/** Path of the binary; built only where the sources have changed. Throws where the compiler is missing or fails. */
+export function buildShim(arch: Arch): string {
+  const dir = join(HERE, '..', 'bin');
+  const target = join(dir, `weft-cni-${arch}`);
+  const stamp = `${target}.sha256`;
+  const wanted = digest();
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return target;
+  mkdirSync(dir, { recursive: true });
+  const sources = SOURCES.filter(file => file.endsWith('.c')).map(file => join(HERE, file));
+  execFileSync(COMPILERS[arch], [...FLAGS, '-o', `${target}.new`, ...sources], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  renameSync(`${target}.new`, target);
+  writeFileSync(stamp, wanted);
+  return target;
+}
+
+if (import.meta.main) {
+  const asked = process.argv.slice(2) as Arch[];
+  for (const arch of asked.length > 0 ? asked : (['amd64', 'arm64'] as const))
+    process.stdout.write(`${buildShim(arch)}\n`);
+}

@@ -1,0 +1,25 @@
+/** Connections that the kernel remembers of an address which nobody holds any more. */
+import type { Ip } from '../../types.ts';
+import { LinuxError } from './errors.ts';
+import { countingExec } from './exec.ts';
+
+const exec = countingExec(() => {});
+
+/** conntrack says so with exit status 1 where there was none to delete. */
+const NOTHING = /0 flow entries have been deleted/;
+
+async function forget(direction: '--orig-src' | '--orig-dst' | '--reply-src', ip: Ip): Promise<void> {
+  const family = ip.includes(':') ? 'ipv6' : 'ipv4';
+  await exec(['conntrack', '-D', '-f', family, direction, ip]).catch(error => {
+    if (!(error instanceof LinuxError && NOTHING.test(error.message))) throw error;
+  });
+}
+
+/** As source, as destination, and as what a Service's address was translated to. Needs the program conntrack. */
+export async function forgetAddresses(ips: readonly Ip[]): Promise<void> {
+  for (const ip of ips) {
+    await forget('--orig-src', ip);
+    await forget('--orig-dst', ip);
+    await forget('--reply-src', ip);
+  }
+}
