@@ -60,6 +60,9 @@ export type Own = {
   readonly close: () => Promise<void>;
 };
 
+/** The longest pause between two tries while the Node cannot be read. */
+const RETRY_MAX_MS = 60_000;
+
 /** Reads the Node now and after each mark, at most once a second; `seen` gets what it is. */
 export function startOwn(options: {
   readonly client: Client;
@@ -73,8 +76,14 @@ export function startOwn(options: {
   const stopping = new AbortController();
   const { signal } = stopping;
   let complained = false;
+  let due = true;
   const run = async (): Promise<undefined> => {
-    const node = await client.get(`${path}/${nodeName}`, { signal });
+    if (!due) return;
+    due = false;
+    const node = await client.get(`${path}/${nodeName}`, { signal }).catch((error: unknown) => {
+      due = true;
+      throw error;
+    });
     complained = false;
     if (!signal.aborted) seen(parseOwnNode(node));
   };
@@ -90,13 +99,16 @@ export function startOwn(options: {
     run,
     onError,
     minMs: 1_000,
-    maxMs: 2 ** 30,
+    maxMs: RETRY_MAX_MS,
     retryMs: 500,
     timers: jittered(clock),
   });
   runner.mark();
   return {
-    mark: runner.mark,
+    mark: () => {
+      due = true;
+      runner.mark();
+    },
     close: async () => {
       stopping.abort();
       await runner.stop();

@@ -87,10 +87,17 @@ export function startPodCidrs(options: PodCidrsOptions): PodCidrs {
     } while (more !== undefined && !signal.aborted);
   };
 
+  /** From here on only a change that comes after the question counts. */
+  const calm = (uid: string): void => {
+    const before = tries.get(uid);
+    if (before !== undefined) tries.set(uid, { ...before, poked: false });
+  };
+
   const run = async (): Promise<number | undefined> => {
     const now = clock.now();
     const wanted = missing();
     const due = wanted.filter(({ uid }) => dueAt(tries.get(uid)) <= now);
+    for (const { uid } of due) calm(uid);
     if (due.length > MANY) await askPages(new Set(due.map(({ uid }) => uid)));
     else await askEach(due);
     const asked = new Set(due.map(({ uid }) => uid));
@@ -99,7 +106,7 @@ export function startPodCidrs(options: PodCidrsOptions): PodCidrs {
     tries.clear();
     for (const [uid, before] of counts) {
       if (asked.has(uid))
-        tries.set(uid, { count: (before?.count ?? 0) + 1, last: clock.now(), poked: false });
+        tries.set(uid, { count: (before?.count ?? 0) + 1, last: clock.now(), poked: before?.poked ?? false });
       else if (before !== undefined) tries.set(uid, before);
     }
     const waits = left.map(({ uid }) => dueAt(tries.get(uid)) - clock.now());

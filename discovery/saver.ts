@@ -12,6 +12,9 @@ export const STATE_FILE = 'nodes.json';
 
 const DEBOUNCE_MS = 2_000;
 
+/** The longest pause between two tries while the disk is full or broken. */
+const RETRY_MAX_MS = 300_000;
+
 /** The facts of the last run. A damaged file is said and ignored. */
 export function loadState(dir: string, log: Log): readonly NodeFact[] {
   const path = join(dir, STATE_FILE);
@@ -47,6 +50,7 @@ export function startSaver(options: {
   let marked = false;
   let written = printState(facts());
   const write = async (): Promise<undefined> => {
+    if (!marked) return;
     marked = false;
     const text = printState(facts());
     if (text === written) return;
@@ -66,7 +70,7 @@ export function startSaver(options: {
     run: write,
     onError,
     minMs: DEBOUNCE_MS,
-    maxMs: 2 ** 30,
+    maxMs: RETRY_MAX_MS,
     retryMs: 5_000,
     timers: clock,
   });

@@ -27,6 +27,8 @@ const STABLE_MS = 10_000;
 
 export type WatchLimits = {
   readonly pageSize: number;
+  /** A server answers a watch at once, before it has anything to say. */
+  readonly headersMs: number;
   /** Bookmarks come every minute; longer silence than this is a dead connection. */
   readonly silenceMs: number;
   /** Seconds after which the server is asked to end the watch, and as much again by chance. */
@@ -40,6 +42,7 @@ export type WatchLimits = {
 
 export const WATCH_LIMITS: WatchLimits = {
   pageSize: 500,
+  headersMs: 30_000,
   silenceMs: 90_000,
   lifeSeconds: 300,
   backoff: { firstMs: 500, maxMs: 30_000 },
@@ -202,7 +205,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
       query,
       accept: WATCH_ACCEPT,
       signal,
-      headersMs: limits.silenceMs,
+      headersMs: limits.headersMs,
     });
     setState({ connected: true, error: undefined });
     const opened = clock.now();
