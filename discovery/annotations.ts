@@ -68,8 +68,7 @@ export const annotations = {
   endpoints: {
     name: name('endpoints'),
     writer: 'own agent',
-    content:
-      'JSON list of at most 10 candidates {"t":"host\\|ext\\|srflx\\|portmap","a":"ip:port"}, both families',
+    content: 'JSON list of at most 10 candidates {"t":"host|ext|srflx|portmap","a":"ip:port"}, both families',
     example: '[{"t":"ext","a":"203.0.113.7:51820"},{"t":"host","a":"[fd00:1::7]:51820"}]',
     doc: 'Where the node may be reached, best first: host is an address of its own private networks, ext one that it has towards the world, srflx one that a STUN server saw, portmap one that its router mapped. Candidates that do not parse are reported, the others used.',
     parse: parseEndpoints,
