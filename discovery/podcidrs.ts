@@ -31,7 +31,7 @@ export type PodCidrs = {
 };
 
 /** Full Nodes with their images and conditions are 5 to 40 kB each. */
-const PAGE = 50;
+const PAGE = 25;
 
 /** From so many on, pages are cheaper than single questions. */
 const MANY = 8;
