@@ -4,12 +4,15 @@ import type {
   V1ValidatingAdmissionPolicyBinding,
   V1Validation,
 } from '@kubernetes/client-node';
-import { ANNOTATION_PREFIX } from '../constants.ts';
+import { annotations } from '../discovery/annotations.ts';
 import { ADMISSION_POLICY, AGENT, AGENT_USER, labels } from './names.ts';
 import type { Manifest } from './yaml.ts';
 
 /** Annotations that the agent writes. The others with our prefix are the user's, and an agent may not touch them. */
-export const AGENT_ANNOTATIONS = ['endpoints', 'public-key'].map(name => `${ANNOTATION_PREFIX}${name}`);
+export const AGENT_ANNOTATIONS: readonly string[] = Object.values(annotations)
+  .filter(annotation => annotation.writer === 'own agent')
+  .map(annotation => annotation.name)
+  .sort();
 
 const CLAIM = 'authentication.kubernetes.io/node-name';
 
