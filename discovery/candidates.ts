@@ -1,6 +1,6 @@
 /** Where this node may be reached: from its Node's addresses and its interfaces. Pure. */
 import { BRIDGE, VETH_PREFIX, WG_LINK } from '../constants.ts';
-import { compareIps, containsIp, familyOf, parseIp, toEndpoint } from '../ip.ts';
+import { compareIps, containsIp, familyOf, ipToNumber, parseIp, toEndpoint } from '../ip.ts';
 import type { Address, Link } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { MAX_CANDIDATES } from './endpoints.ts';
@@ -31,7 +31,8 @@ type Source = { readonly ip: Ip; readonly t: CandidateType };
 
 const typeOf = (ip: Ip): CandidateType => (isPublic(ip) ? 'ext' : 'host');
 
-const prefixOf = (ip: Ip): string => (familyOf(ip) === 4 ? ip : ip.split(':').slice(0, 4).join(':'));
+/** The /64 of an IPv6 address; an IPv4 address stands for itself. */
+const prefixOf = (ip: Ip): string => (familyOf(ip) === 4 ? ip : String(ipToNumber(ip) >> 64n));
 
 function fromInterfaces({ links, addresses }: CandidateFacts): readonly Ip[] {
   const outer = new Set(links.filter(link => link.up && !INNER.test(link.name)).map(link => link.name));
@@ -59,7 +60,8 @@ function sources(facts: CandidateFacts): readonly Source[] {
     ({ ip }) =>
       isReachable(ip) && !facts.viaTunnel.has(ip) && !facts.excluded.some(cidr => containsIp(cidr, ip)),
   );
-  return [...new Map(usable.toReversed().map(source => [source.ip, source])).values()].toReversed();
+  const seen = new Set<Ip>();
+  return usable.filter(({ ip }) => !seen.has(ip) && seen.add(ip));
 }
 
 /** Takes from each group in turn, so that no type or family crowds out the others. */
