@@ -22,14 +22,14 @@ export type ControlPlane = {
   readonly token: string;
   /** Path of a kubeconfig with all that. */
   readonly kubeconfig: string;
-  kubectl(args: readonly string[], options?: RunOptions): Promise<Output>;
+  readonly kubectl: (args: readonly string[], options?: RunOptions) => Promise<Output>;
   /** Kills the API server as kill -9 does; etcd keeps the objects. */
-  killServer(): Promise<void>;
+  readonly killServer: () => Promise<void>;
   /** Starts it again on the same port and waits until it is ready. Its watch cache starts anew: old versions are 410. */
-  startServer(): Promise<void>;
+  readonly startServer: () => Promise<void>;
   /** Compacts etcd up to now: continue tokens and versions from before are 410. */
-  compact(): Promise<void>;
-  stop(): Promise<void>;
+  readonly compact: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 };
 
 type Ports = { readonly api: number; readonly etcd: number; readonly peer: number };
@@ -46,7 +46,7 @@ const freePort = (): Promise<number> =>
   });
 
 const freePorts = async (): Promise<Ports> => {
-  const [api = 0, etcd = 0, peer = 0] = await Promise.all([freePort(), freePort(), freePort()]);
+  const [api, etcd, peer] = await Promise.all([freePort(), freePort(), freePort()]);
   return { api, etcd, peer };
 };
 

@@ -11,7 +11,9 @@ import {
   startApi,
   startControllers,
 } from './control-plane.ts';
-import { ensureImages } from './images.ts';
+import { start } from './daemons.ts';
+import { dnsManifest } from './dns.ts';
+import { ensureDnsImage, ensureImages } from './images.ts';
 import { DEFAULT_NAME, type Layout, layout, netnsPath } from './layout.ts';
 import { makeHost, makeUnderlay } from './netns.ts';
 import {
@@ -26,7 +28,7 @@ import {
 import type { ProxyMode } from './node-config.ts';
 import { CLUSTER_TARGETS, clusterUnavailable } from './packages.ts';
 import { type Output, type RunOptions, run, until } from './process.ts';
-import { exists, tearDown } from './teardown.ts';
+import { exists, GUARD_ROLE, tearDown } from './teardown.ts';
 
 export type ClusterOptions = {
   /** `weft-…`; tells apart clusters that run at the same time. Default weft-cluster. */
@@ -40,6 +42,10 @@ export type ClusterOptions = {
   readonly images?: readonly string[];
   /** Manifests to apply once all nodes are registered; paths or URLs as `kubectl apply -f` takes them. */
   readonly manifests?: readonly string[];
+  /** CoreDNS too; built when first asked for, about 3 minutes of processor time. */
+  readonly dns?: boolean;
+  /** End with this process, however it ends (default); false: stay until `stop` or `npm run cluster -- down`. */
+  readonly endWithProcess?: boolean;
   /** Leave a cluster that did not come up as it is, for a look at its logs. */
   readonly keepFailed?: boolean;
   readonly log?: (line: string) => void;
@@ -56,15 +62,15 @@ export type Cluster = {
   /** Folder of one log per program: `node1.kubelet.log`, `kube-apiserver.log`. */
   readonly logs: string;
   /** kubectl as the administrator. Resolves whatever the exit code is. */
-  kubectl(args: readonly string[], options?: RunOptions): Promise<Output>;
+  readonly kubectl: (args: readonly string[], options?: RunOptions) => Promise<Output>;
   /** Runs a program in all namespaces of a node. Resolves whatever the exit code is. */
-  exec(node: string, argv: readonly string[], options?: RunOptions): Promise<Output>;
+  readonly exec: (node: string, argv: readonly string[], options?: RunOptions) => Promise<Output>;
   /** Imports an OCI archive on every node. */
-  importImage(path: string): Promise<void>;
+  readonly importImage: (path: string) => Promise<void>;
   /** Waits until every node is Ready. @throws Error after `timeoutMs`, default 120 000. */
-  nodesReady(timeoutMs?: number): Promise<void>;
+  readonly nodesReady: (timeoutMs?: number) => Promise<void>;
   /** Removes everything. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 };
 
 const nodesFile = (at: Layout): string => join(at.run, 'nodes.json');
@@ -116,20 +122,34 @@ const registered = async (cluster: Cluster): Promise<boolean> => {
   return stdout.split('\n').filter(Boolean).length === cluster.nodes.length;
 };
 
-const applyManifests = async (cluster: Cluster, manifests: readonly string[]): Promise<void> => {
-  for (const manifest of manifests) {
-    const output = await cluster.kubectl(['apply', '-f', manifest]);
-    if (output.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${output.stderr}`);
-  }
+const apply = async (cluster: Cluster, file: string, input = ''): Promise<void> => {
+  const output = await cluster.kubectl(['apply', '-f', file], { input });
+  if (output.code !== 0) throw new Error(`kubectl apply -f ${file}: ${output.stderr}`);
 };
 
-const prepare = async (at: Layout, log: (line: string) => void): Promise<readonly string[]> => {
-  const folders = await ensureBuilt(CLUSTER_TARGETS, log);
-  const images = await ensureImages();
+/** Removes the cluster when process `owner` is gone, which a killed one cannot do itself. */
+const startGuard = (at: Layout, owner: number): void => {
+  const script = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; shift; exec "$@"';
+  const down = [
+    'env',
+    `WEFT_CLUSTER=${at.name}`,
+    process.execPath,
+    join(import.meta.dirname, 'main.ts'),
+    'down',
+  ];
+  start(at, GUARD_ROLE, ['sh', '-c', script, 'sh', String(owner), ...down]);
+};
+
+/** Builds what is missing, clears the place and makes the folders. @returns archives of the images */
+const prepare = async (at: Layout, options: ClusterOptions): Promise<readonly string[]> => {
+  const folders = await ensureBuilt(CLUSTER_TARGETS, options.log);
+  if (options.dns) await ensureBuilt(['coredns'], options.log);
+  const images = [...(await ensureImages()), ...(options.dns ? [await ensureDnsImage()] : [])];
   // A cluster of this name that was left behind, by a killed test for instance.
   if (exists(at)) await tearDown(at);
   for (const folder of [at.run, at.data]) mkdirSync(folder, { recursive: true, mode: 0o755 });
   linkBinaries(folders, at.bin);
+  if (options.endWithProcess !== false) startGuard(at, process.pid);
   return images;
 };
 
@@ -146,7 +166,7 @@ const makeMachines = async (at: Layout, nodes: readonly ClusterNode[]): Promise<
 
 const bringUp = async (at: Layout, options: ClusterOptions, cluster: Cluster): Promise<void> => {
   const log = options.log ?? (() => undefined);
-  const archives = [...(await prepare(at, log)), ...(options.images ?? []).map(path => resolve(path))];
+  const archives = [...(await prepare(at, options)), ...(options.images ?? []).map(path => resolve(path))];
   const { nodes } = cluster;
   log('making namespaces and certificates');
   await makeMachines(at, nodes);
@@ -159,7 +179,8 @@ const bringUp = async (at: Layout, options: ClusterOptions, cluster: Cluster): P
   writeFileSync(nodesFile(at), JSON.stringify(nodes));
   await until('all nodes registered', 90_000, () => registered(cluster), 300);
   if (options.cni === 'bridge') await installBridgeCni(at, nodes, cluster.kubectl);
-  await applyManifests(cluster, options.manifests ?? []);
+  if (options.dns) await apply(cluster, '-', dnsManifest());
+  for (const manifest of options.manifests ?? []) await apply(cluster, manifest);
 };
 
 /**

@@ -51,7 +51,7 @@ export const start = (at: Layout, role: string, argv: readonly string[], path = 
   mkdirSync(at.logs, { recursive: true });
   const log = openSync(logFile(at, role), 'a');
   const [file = '', ...args] = argv;
-  const env = { ...process.env, PATH: `${path || at.bin}:${process.env['PATH'] ?? ''}` };
+  const env = { ...process.env, PATH: `${path || at.bin}:${process.env.PATH ?? ''}` };
   const child = spawn(file, args, { detached: true, stdio: ['ignore', log, log], env });
   closeSync(log);
   child.once('error', () => undefined);

@@ -24,7 +24,7 @@ export const PAUSE_IMAGE = 'localhost/weft-test/pause:1';
 /** Upstream's test program, with bash as its shell, ping, curl, ip, nc and busybox' applets. */
 export const AGNHOST_IMAGE = 'localhost/weft-test/agnhost:2';
 
-const COREDNS_IMAGE = 'localhost/weft-test/coredns:1';
+export const COREDNS_IMAGE = 'localhost/weft-test/coredns:1';
 
 /** Programs copied from the machine, with their libraries, in this order: the first of a name stays. */
 const TOOLS = ['bash', 'curl', 'ping', 'ip'] as const;

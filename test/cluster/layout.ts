@@ -41,7 +41,7 @@ export const netnsPath = (at: Layout, role: string): string => `/run/netns/${net
 
 /** Built binaries and images, kept between runs. */
 export const cacheRoot = (): string =>
-  join(process.env['WEFT_CACHE'] ?? join(homedir(), '.cache', 'weft'), 'cluster');
+  join(process.env.WEFT_CACHE ?? join(homedir(), '.cache', 'weft'), 'cluster');
 
 /** Twelve hex digits that name a set of inputs. */
 export const digest = (...parts: readonly string[]): string =>

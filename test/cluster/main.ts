@@ -1,15 +1,15 @@
-/** npm run cluster -- up | down | kubectl … | exec NODE … | status | logs PROGRAM: see README.md. */
+/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | logs PROGRAM: see README.md. */
 import { parseArgs } from 'node:util';
 import { type Cluster, openCluster, startCluster } from './cluster.ts';
 import { logTail } from './daemons.ts';
 import { DEFAULT_NAME, layout } from './layout.ts';
 import { clusterUnavailable } from './packages.ts';
-import { leftovers, tearDown } from './teardown.ts';
+import { orphans, tearDown } from './teardown.ts';
 
 const USAGE = `usage: npm run cluster -- COMMAND
 
   up [--nodes N] [--image FILE]… [--manifest FILE]… [--cni none|bridge]
-     [--proxy-mode nftables|iptables] [--wait] [--keep]
+     [--proxy-mode nftables|iptables] [--dns] [--wait] [--keep]
   down                 end and remove everything
   kubectl ARGS…        kubectl as the administrator
   exec NODE ARGV…      run a program inside a node
@@ -19,7 +19,7 @@ const USAGE = `usage: npm run cluster -- COMMAND
 
 const say = (line: string): void => console.error(`cluster: ${line}`);
 
-const name = process.env['WEFT_CLUSTER'] ?? DEFAULT_NAME;
+const name = process.env.WEFT_CLUSTER ?? DEFAULT_NAME;
 
 const running = (): Cluster => {
   const cluster = openCluster(name);
@@ -37,6 +37,7 @@ const upOptions = (args: readonly string[]) =>
       cni: { type: 'string', default: 'none' },
       'proxy-mode': { type: 'string', default: 'nftables' },
       wait: { type: 'boolean', default: false },
+      dns: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
     },
   }).values;
@@ -86,7 +87,9 @@ const up = async (args: readonly string[]): Promise<number> => {
     manifests: flags.manifest,
     cni: oneOf('cni', flags.cni, ['none', 'bridge']),
     proxyMode: oneOf('proxy-mode', flags['proxy-mode'], ['nftables', 'iptables']),
+    dns: flags.dns,
     keepFailed: flags.keep,
+    endWithProcess: false,
     log: say,
   });
   if (flags.wait || flags.cni === 'bridge') await cluster.nodesReady();
@@ -95,7 +98,7 @@ const up = async (args: readonly string[]): Promise<number> => {
 };
 
 const down = async (): Promise<number> => {
-  for (const at of new Set([...leftovers(), layout(name)].map(l => l.name))) await tearDown(layout(at));
+  for (const at of [layout(name), ...orphans()]) await tearDown(at);
   return 0;
 };
 

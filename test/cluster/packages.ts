@@ -47,7 +47,7 @@ const COMMANDS = [
 
 /** Root's directories too: an ordinary PATH on Debian lacks them. */
 const searchPath = (): readonly string[] => [
-  ...(process.env['PATH'] ?? '').split(delimiter),
+  ...(process.env.PATH ?? '').split(delimiter),
   '/usr/local/sbin',
   '/usr/sbin',
   '/sbin',

@@ -5,8 +5,12 @@ import { type Layout, layout } from './layout.ts';
 import { netnsPids, ownNetns, removeNetns } from './netns.ts';
 import { until } from './process.ts';
 
-/** Nodes end with their pid 1; the rest one by one. */
-const endNoted = (at: Layout): Promise<void> => end(noted(at).filter(alive));
+/** Role of the process that removes a cluster when its owner is gone. */
+export const GUARD_ROLE = 'guard';
+
+/** Nodes end with their pid 1; the rest one by one. The guard may be the one who asks. */
+const endNoted = (at: Layout): Promise<void> =>
+  end(noted(at).filter(daemon => alive(daemon) && daemon.pid !== process.pid));
 
 const killAll = (pids: readonly number[]): void => {
   for (const pid of pids)
@@ -56,8 +60,9 @@ export const tearDown = async (at: Layout): Promise<void> => {
 /** Whether anything of the cluster is there. */
 export const exists = (at: Layout): boolean => existsSync(at.run) || existsSync(at.data);
 
-/** Layouts of all clusters and control planes that were left on the machine and whose processes are gone or not. */
-export const leftovers = (): readonly Layout[] =>
-  readdirSync('/run')
-    .filter(name => /^weft-(cluster|api)/.test(name) && existsSync(`/run/${name}/pids`))
-    .map(layout);
+/** Control planes that a killed process left; their processes ended with it, their folders did not. */
+export const orphans = (): readonly Layout[] =>
+  readdirSync('/run').flatMap(name => {
+    const owner = /^weft-api-(\d+)-/.exec(name)?.[1];
+    return owner !== undefined && !existsSync(`/proc/${owner}`) ? [layout(name)] : [];
+  });
