@@ -87,12 +87,20 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const resolveAll = (): void =>
     resolver.want(store.facts().flatMap(fact => (fact.forceEndpoint ? [fact.forceEndpoint.host] : [])));
 
-  const changed = (really: boolean): void => {
-    if (!really) return;
+  let telling = false;
+  const tell = (): void => {
+    telling = false;
     resolveAll();
     reportOwn();
     saver.mark();
     onChange();
+  };
+
+  /** A page of Nodes comes in one go: each look over all facts is made once for it. */
+  const changed = (really: boolean): void => {
+    if (!really || telling) return;
+    telling = true;
+    queueMicrotask(tell);
   };
 
   const podCidrs = startPodCidrs({
