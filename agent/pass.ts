@@ -22,6 +22,8 @@ export type PassDeps = {
   readonly prober: Prober;
   readonly installation: Installation;
   readonly log: Log;
+  /** performance.now() at the agent's start. */
+  readonly startedAt: number;
 };
 
 export type Pass = {
@@ -43,6 +45,13 @@ const troubles = (outcome: Outcome): ReadonlyMap<string, string> =>
     ...outcome.plan.warnings.map(w => [`${w.node}: ${w.message}`, `Node ${w.node}: ${w.message}`] as const),
     ...outcome.errors.map(e => [`step ${e.step}`, `${e.step}: ${e.message}`] as const),
   ]);
+
+/** Of these, what is wrong with this Node itself; the others' own agents speak for them. */
+const ownTroubles = (node: string, outcome: Outcome): readonly string[] => [
+  ...outcome.plan.excluded.filter(e => e.node === node).map(e => `this Node ${e.reason}`),
+  ...outcome.plan.warnings.filter(w => w.node === node).map(w => w.message),
+  ...outcome.errors.map(e => `${e.step}: ${e.message}`),
+];
 
 /** An older Node holds our key, as after a cloned disk: ours is the one to change. */
 function heldByOlder(deps: PassDeps, outcome: Outcome): boolean {
@@ -72,6 +81,15 @@ function configureCni(deps: PassDeps, outcome: Outcome): boolean {
   return true;
 }
 
+/** How long a Node that has a key but no podCIDR may keep us from publishing ours. */
+const PATIENCE_MS = 2_000;
+
+function knowsPeers({ discovery, startedAt }: PassDeps): boolean {
+  if (!discovery.state().synced) return false;
+  const whole = discovery.facts().every(node => node.publicKey === undefined || node.podCidrs.length > 0);
+  return whole || performance.now() - startedAt > PATIENCE_MS;
+}
+
 async function applyMesh(deps: PassDeps): Promise<Outcome> {
   const { config, kernel, discovery, identity } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
@@ -83,9 +101,9 @@ async function applyMesh(deps: PassDeps): Promise<Outcome> {
     publication: discovery.publication(),
     sweep: discovery.state().synced,
   });
-  // Only after our peers are configured: whoever learns of us may begin at once.
+  // Only when our peers are configured: whoever learns of us begins at once, and must not find us deaf.
   const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
-  if (outcome.device !== undefined || outcome.engine.kind !== 'none')
+  if (outcome.device !== undefined && knowsPeers(deps))
     discovery.publish({ publicKey: key.publicKey, endpoints });
   return outcome;
 }
@@ -98,7 +116,8 @@ export function newPass(deps: PassDeps): Pass {
 
   const whole = async (): Promise<number | undefined> => {
     outcome = await applyMesh(deps);
-    for (const sentence of said.say(troubles(outcome))) deps.discovery.event('WeftTrouble', sentence);
+    said.say(troubles(outcome));
+    for (const sentence of ownTroubles(deps.nodeName, outcome)) deps.discovery.event('WeftTrouble', sentence);
     if (heldByOlder(deps, outcome)) {
       deps.identity.renew('an older Node holds the key of this one');
       return 0;

@@ -45,7 +45,8 @@ export function startProber(probes: Probes): Prober {
     const fresh = plan.peers.filter(peer => !known.has(peer.node));
     for (const peer of peers) if (!plan.peers.some(p => p.node === peer.node)) facts.delete(peer.node);
     peers = plan.peers;
-    for (const peer of fresh.slice(0, PER_SECOND)) void ask(peer);
+    // Twice: the first answer of a new peer has waited for the handshake.
+    for (const peer of fresh.slice(0, PER_SECOND)) void ask(peer).then(() => ask(peer));
   };
 
   tick();

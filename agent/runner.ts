@@ -85,3 +85,19 @@ export function startRunner(options: RunnerOptions): Runner {
 
   return { mark, stop };
 }
+
+export type Later = { readonly mark: () => void; readonly cancel: () => void };
+
+/** Passes many marks on as one, `ms` after the first of them. */
+export function openLater(mark: () => void, ms: number, timers: Timers = systemTimers): Later {
+  let cancel: (() => void) | undefined;
+  return {
+    mark: () => {
+      cancel ??= timers.set(ms, () => {
+        cancel = undefined;
+        mark();
+      });
+    },
+    cancel: () => cancel?.(),
+  };
+}

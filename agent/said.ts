@@ -3,19 +3,18 @@ import type { Log } from './log.ts';
 
 export type Said = {
   /** All that holds now, as key → sentence; news are logged, and what ended too. */
-  readonly say: (current: ReadonlyMap<string, string>) => readonly string[];
+  readonly say: (current: ReadonlyMap<string, string>) => void;
 };
 
-/** `say` resolves to the sentences that are new. */
+/** Logs the difference to the last call. */
 export function openSaid(log: Log): Said {
   let before: ReadonlyMap<string, string> = new Map();
-  const say = (current: ReadonlyMap<string, string>): readonly string[] => {
+  const say = (current: ReadonlyMap<string, string>): void => {
     const fresh = [...current].filter(([key, sentence]) => before.get(key) !== sentence);
     for (const [key, sentence] of fresh) log.warn({ about: key }, sentence);
     for (const [key, sentence] of before)
       if (!current.has(key)) log.info({ about: key }, `over: ${sentence}`);
     before = new Map(current);
-    return fresh.map(([, sentence]) => sentence);
   };
   return { say };
 }

@@ -21,7 +21,7 @@ export const labUnavailable = (): string | undefined =>
 const PREPARE = [
   'mount --make-rprivate /',
   'mount -t tmpfs -o mode=755 tmpfs /run',
-  'mkdir -p /run/netns /run/lock',
+  'mount -t tmpfs -o mode=755 tmpfs /mnt',
   'ip link set lo up',
   'exec "$@"',
 ].join(' && ');

@@ -31,16 +31,17 @@ export async function callPlugin(
   command: string,
   pod: { readonly id: string; readonly netns: string; readonly name: string },
   config: Readonly<Record<string, unknown>>,
+  ifname = 'eth0',
 ): Promise<unknown> {
   const env = {
     CNI_COMMAND: command,
     CNI_CONTAINERID: pod.id,
     CNI_NETNS: pod.netns,
-    CNI_IFNAME: 'eth0',
+    CNI_IFNAME: ifname,
     CNI_PATH: host.binDir,
     CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.id}`,
   };
-  const binary = `${host.binDir}/weft-cni`;
+  const binary = `${host.binDir}/${config.type}`;
   const stdout = await host.namespace.run([binary], {
     env,
     stdin: JSON.stringify(config),
@@ -51,6 +52,8 @@ export async function callPlugin(
 
 export const NETWORK = { cniVersion: '1.1.0', name: 'weft', type: 'weft-cni' } as const;
 
+const LOOPBACK = { cniVersion: '1.0.0', name: 'cni-loopback', type: 'loopback' } as const;
+
 const addressOf = (result: CniResult, v6: boolean): string | undefined =>
   result.ips.map(ip => ip.address.split('/')[0] as string).find(a => a.includes(':') === v6);
 
@@ -58,8 +61,10 @@ const addressOf = (result: CniResult, v6: boolean): string | undefined =>
 export async function addPod(host: Host, name: string): Promise<Pod> {
   const namespace = await newPod(host.namespace);
   const id = Buffer.from(`${name}-${namespace.pid}`).toString('hex').padEnd(64, '0').slice(0, 64);
-  const begin = performance.now();
   try {
+    // Every runtime runs this one first.
+    await callPlugin(host, 'ADD', { id, name, netns: namespace.netns }, LOOPBACK, 'lo');
+    const begin = performance.now();
     const result = (await callPlugin(
       host,
       'ADD',

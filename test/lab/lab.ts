@@ -1,0 +1,135 @@
+/** A cluster in namespaces: an underlay, the embedded API server, nodes with real agents. */
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CONFLIST } from '../../cni/install.ts';
+import { buildShim } from '../../cni/shim/build.ts';
+import { RESOURCES, type Resource } from '../apiserver/resources.ts';
+import { type ApiServer, startApiServer } from '../apiserver/server.ts';
+import { type LabNode, newNode } from './node.ts';
+import { LAB, makeUnderlay, nodeAddress } from './underlay.ts';
+import { until } from './wait.ts';
+
+export const CLUSTER_CIDRS = ['10.42.0.0/16', 'fd42::/48'] as const;
+
+export type Member = LabNode & {
+  /** The agent as it runs now. */
+  readonly agent: () => ChildProcess | undefined;
+  /** Starts the agent, or starts it again. */
+  readonly start: (settings?: Readonly<Record<string, unknown>>) => void;
+  /** Ends the agent and waits for its end; the data path stays. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
+};
+
+export type Lab = {
+  readonly dir: string;
+  readonly api: ApiServer;
+  readonly members: () => readonly Member[];
+  /** A Node object and a host with its agent running. */
+  readonly join: (number: number) => Promise<Member>;
+  readonly end: () => Promise<void>;
+};
+
+export const NODES = RESOURCES.find(resource => resource.plural === 'nodes') as Resource;
+
+export const podCidrs = (number: number): readonly string[] => [
+  `10.42.${number}.0/24`,
+  `fd42:0:0:${number.toString(16)}::/64`,
+];
+
+/** As kubelet and controller manager make it. */
+export const nodeObject = (number: number) => {
+  const { v4, v6 } = nodeAddress(number);
+  const cidrs = podCidrs(number);
+  return {
+    metadata: { name: `node${number}`, labels: { 'kubernetes.io/hostname': `node${number}` } },
+    spec: { podCIDR: cidrs[0], podCIDRs: cidrs },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: v4 },
+        { type: 'InternalIP', address: v6 },
+        { type: 'Hostname', address: `node${number}` },
+      ],
+    },
+  };
+};
+
+const exited = (child: ChildProcess | undefined): Promise<void> =>
+  child === undefined || child.exitCode !== null || child.signalCode !== null
+    ? Promise.resolve()
+    : new Promise(resolve => child.once('exit', () => resolve()));
+
+function member(node: LabNode): Member {
+  let agent: ChildProcess | undefined;
+  return {
+    ...node,
+    agent: () => agent,
+    start: (settings = {}) => {
+      agent = node.startAgent({ clusterCidrs: CLUSTER_CIDRS, ...settings });
+    },
+    stop: async (signal = 'SIGTERM') => {
+      agent?.kill(signal);
+      await exited(agent);
+      agent = undefined;
+    },
+  };
+}
+
+/** Must run inside `reenter`'s namespaces: it makes links where it stands. */
+export async function startLab(): Promise<Lab> {
+  buildShim(process.arch === 'arm64' ? 'arm64' : 'amd64');
+  const dir = mkdtempSync('/mnt/lab-');
+  await makeUnderlay();
+  const api = await startApiServer({ host: LAB.v4, token: 'lab' });
+  const kubeconfig = join(dir, 'kubeconfig');
+  writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
+  const members: Member[] = [];
+
+  const join_ = async (number: number): Promise<Member> => {
+    const joined = member(await newNode(dir, number, kubeconfig));
+    members.push(joined);
+    api.store.create(NODES, undefined, nodeObject(number));
+    joined.start();
+    return joined;
+  };
+
+  const end = async (): Promise<void> => {
+    await Promise.all(members.map(m => m.stop('SIGKILL')));
+    await Promise.all(members.map(m => m.end()));
+    await api.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+
+  return { dir, api, members: () => members, join: join_, end };
+}
+
+/** Every peer of every node established, or an error that says which are not and why. */
+export async function untilMeshed(members: readonly Member[], withinMs = 15_000): Promise<void> {
+  let last = '';
+  await until(
+    'all peers to be established',
+    async () => {
+      const open: string[] = [];
+      for (const m of members) {
+        const status = await m.status();
+        const up = new Set(status?.peers.filter(p => p.state === 'established').map(p => p.node));
+        for (const other of members)
+          if (other !== m && !up.has(other.name)) open.push(`${m.name}→${other.name}`);
+      }
+      last = open.join(', ');
+      return open.length === 0 ? true : undefined;
+    },
+    withinMs,
+  ).catch(error => {
+    throw new Error(`${error.message}; still open: ${last}`);
+  });
+}
+
+/** As a container runtime waits: until a configuration is in its directory. */
+export const untilInstalled = (m: Member, withinMs = 15_000): Promise<true> =>
+  until(
+    `the CNI configuration of ${m.name}`,
+    () => existsSync(join(m.confDir, CONFLIST)) || undefined,
+    withinMs,
+    5,
+  );
