@@ -53,22 +53,20 @@ const nodeCount = (value: string): number => {
   return Number(value);
 };
 
+/** Twice: what was about to start when the signal came may have started behind the first one's back. */
+const removeAll = async (): Promise<void> => {
+  for (const at of [layout(name), layout(name)]) await tearDown(at).catch(error => say(String(error)));
+};
+
 /** Ctrl-C while the cluster comes up removes what is there already. */
 const removeOnSignal = (): void => {
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)
+  const on = (signal: 'SIGINT' | 'SIGTERM', code: number) =>
     process.once(signal, () => {
       say(`${signal}: removing everything`);
-      void tearDown(layout(name)).then(
-        () => process.exit(code),
-        error => {
-          say(String(error));
-          process.exit(code);
-        },
-      );
+      void removeAll().then(() => process.exit(code));
     });
+  on('SIGINT', 130);
+  on('SIGTERM', 143);
 };
 
 const up = async (args: readonly string[]): Promise<number> => {
@@ -123,7 +121,7 @@ const dispatch = async ([command, ...args]: readonly string[]): Promise<number> 
   if (command === 'import') return importAll(args);
   if (command === 'logs') return showLog(args[0] ?? 'kube-apiserver');
   console.error(USAGE);
-  return 2;
+  return command === '--help' ? 0 : 2;
 };
 
 try {
