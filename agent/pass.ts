@@ -3,6 +3,7 @@ import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
+import type { MeshFacts } from '../mesh/types.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
@@ -84,27 +85,25 @@ function configureCni(deps: PassDeps, outcome: Outcome): boolean {
 /** How long a Node that has a key but no podCIDR may keep us from publishing ours. */
 const PATIENCE_MS = 2_000;
 
-function knowsPeers({ discovery, startedAt }: PassDeps): boolean {
-  if (!discovery.state().synced) return false;
-  const whole = discovery.facts().every(node => node.publicKey === undefined || node.podCidrs.length > 0);
-  return whole || performance.now() - startedAt > PATIENCE_MS;
+function knowsPeers(deps: PassDeps, synced: boolean, facts: MeshFacts): boolean {
+  const whole = facts.nodes.every(node => node.publicKey === undefined || node.podCidrs.length > 0);
+  return synced && (whole || performance.now() - deps.startedAt > PATIENCE_MS);
 }
 
 async function applyMesh(deps: PassDeps): Promise<Outcome> {
   const { config, kernel, discovery, identity } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
-  const settings = settingsOf(config, await tunnelMtu(config, kernel, links));
+  const mtu = await tunnelMtu(config, kernel, links);
   const key = identity.key();
-  const outcome = await deps.mesh.reconcile({
-    facts: factsOf(deps.nodeName, key.publicKey, discovery, settings),
-    key,
-    publication: discovery.publication(),
-    sweep: discovery.state().synced,
-  });
+  const { synced } = discovery.state();
+  const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu));
+  const publication = discovery.publication();
+  const outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced });
   // Only when our peers are configured: whoever learns of us begins at once, and must not find us deaf.
-  const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
-  if (outcome.device !== undefined && knowsPeers(deps))
+  if (outcome.device !== undefined && knowsPeers(deps, synced, facts)) {
+    const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
     discovery.publish({ publicKey: key.publicKey, endpoints });
+  }
   return outcome;
 }
 
