@@ -1,0 +1,146 @@
+/**
+ * What `npm test` runs: every tier that this machine can run, one after the other, then a summary.
+ * `npm test -- TIER …` runs only those.
+ */
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { labUnavailable } from './lab/reenter.ts';
+
+type Outcome = { readonly passed: number; readonly failed: number; readonly skipped: number };
+
+type Tier = {
+  readonly name: string;
+  readonly what: string;
+  /** Why it cannot run here. */
+  readonly unavailable: () => Promise<string | undefined> | string | undefined;
+  readonly run: () => Promise<Outcome>;
+};
+
+const ROOT = `${import.meta.dirname}/..`;
+
+/** Runs to the end with output passed on; resolves with status and stdout. */
+function run(argv: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+  const [file = '', ...args] = argv;
+  return new Promise(resolve => {
+    const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+    const out: Buffer[] = [];
+    child.stdout.on('data', chunk => {
+      out.push(chunk);
+      process.stdout.write(chunk);
+    });
+    child.on('error', error => {
+      process.stdout.write(`cannot run ${file}: ${error.message}\n`);
+      resolve({ code: 127, stdout: '' });
+    });
+    child.on('close', code => resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString() }));
+  });
+}
+
+const CHECKS: readonly (readonly string[])[] = [
+  ['biome', 'check', '.'],
+  ['oxlint', '--type-aware'],
+  ['tsc', '--noEmit'],
+  ['knip'],
+  ['node', 'tools/docs.ts', '--check'],
+  ['node', 'manifests/render.ts', '--check'],
+];
+
+async function checks(): Promise<Outcome> {
+  let failed = 0;
+  for (const argv of CHECKS) {
+    process.stdout.write(`\n$ ${argv.join(' ')}\n`);
+    if ((await run(argv)).code !== 0) failed += 1;
+  }
+  return { passed: CHECKS.length - failed, failed, skipped: 0 };
+}
+
+const count = (output: string, word: string): number =>
+  Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
+
+const NETNS = /\.netns\.test\.ts$/;
+const CLUSTER = /^test\/cluster\/|\.cluster\.test\.ts$/;
+
+const files = (wanted: (file: string) => boolean): string[] =>
+  globSync('test/**/*.test.ts', { cwd: ROOT }).filter(wanted).sort();
+
+async function nodeTests(
+  wanted: (file: string) => boolean,
+  concurrency: number,
+  timeoutMs: number,
+): Promise<Outcome> {
+  const flags = [
+    '--test',
+    '--test-reporter=spec',
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${timeoutMs}`,
+  ];
+  const { code, stdout } = await run(['node', ...flags, ...files(wanted)]);
+  const [passed, failed, skipped] = ['pass', 'fail', 'skipped'].map(word => count(stdout, word)) as [
+    number,
+    number,
+    number,
+  ];
+  const none = passed + failed + skipped === 0 || code !== 0;
+  return { passed, failed: failed === 0 && none ? 1 : failed, skipped };
+}
+
+const TIERS: readonly Tier[] = [
+  {
+    name: 'checks',
+    what: 'format, lint, types, dead code, generated files',
+    unavailable: () => undefined,
+    run: checks,
+  },
+  {
+    name: 'unit',
+    what: 'pure code and small servers',
+    unavailable: () => undefined,
+    run: () => nodeTests(file => !NETNS.test(file) && !CLUSTER.test(file), 2, 120_000),
+  },
+  {
+    name: 'netns',
+    what: 'hosts and pods in namespaces, the real binary and agents',
+    unavailable: labUnavailable,
+    run: () => nodeTests(file => NETNS.test(file) && !CLUSTER.test(file), 1, 300_000),
+  },
+  {
+    name: 'cluster',
+    what: 'a real Kubernetes on this machine',
+    unavailable: async () => (await import('./cluster/packages.ts')).clusterUnavailable(),
+    run: () => nodeTests(file => CLUSTER.test(file), 1, 2_400_000),
+  },
+];
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter(name => !TIERS.some(tier => tier.name === name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `there is no tier ${unknown.join(', ')}; there are ${TIERS.map(tier => tier.name).join(', ')}\n`,
+  );
+  process.exit(2);
+}
+
+const summary: string[] = [];
+const total = { passed: 0, failed: 0, skipped: 0 };
+for (const tier of TIERS.filter(t => asked.length === 0 || asked.includes(t.name))) {
+  process.stdout.write(`\n== ${tier.name}: ${tier.what}\n`);
+  const reason = await tier.unavailable();
+  if (reason !== undefined) {
+    total.skipped += 1;
+    summary.push(`SKIP ${tier.name}: ${reason}`);
+    continue;
+  }
+  const began = performance.now();
+  const { passed, failed, skipped } = await tier.run();
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  summary.push(
+    `${failed > 0 ? 'FAIL' : 'ok  '} ${tier.name}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`,
+  );
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+}
+process.stdout.write(
+  `\n${summary.join('\n')}\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`,
+);
+process.exitCode = total.failed > 0 ? 1 : 0;
