@@ -1,0 +1,74 @@
+/** The agent and all that it imports → one file, with netlink's native part beside it. */
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build as esbuild, type Plugin } from 'esbuild';
+import { buildShim } from '../cni/shim/build.ts';
+import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Name of the native part, in the folder of the bundle. */
+export const NATIVE = 'netlink.node';
+
+/** node-gyp-build looks for the native part in folders that a bundle does not have. */
+const nativeBeside: Plugin = {
+  name: 'native-beside',
+  setup(build) {
+    build.onResolve({ filter: /^node-gyp-build$/ }, () => ({ path: 'native', namespace: 'native-beside' }));
+    build.onResolve({ filter: /^\.\/netlink\.node$/ }, ({ path }) => ({ path, external: true }));
+    build.onLoad({ filter: /.*/, namespace: 'native-beside' }, () => ({
+      contents: `module.exports = () => require('./${NATIVE}');`,
+    }));
+  },
+};
+
+/** What CommonJS packages miss inside an ES module; the first line lets the file be run by its name. */
+const BANNER = [
+  '#!/usr/bin/node',
+  "import { createRequire as weftCreateRequire } from 'node:module';",
+  'const require = weftCreateRequire(import.meta.url);',
+  'const { dirname: __dirname, filename: __filename } = import.meta;',
+].join('\n');
+
+/** Text of the bundle. Rejects when something that it needs cannot be bundled. */
+export async function bundle(entry: string): Promise<Uint8Array> {
+  const { outputFiles } = await esbuild({
+    entryPoints: [join(ROOT, entry)],
+    absWorkingDir: ROOT,
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    // Not minified: a stack trace prints its line, and a bug report should be readable.
+    minifySyntax: true,
+    legalComments: 'none',
+    banner: { js: BANNER },
+    plugins: [nativeBeside],
+    logLevel: 'error',
+  });
+  const [file] = outputFiles;
+  if (!file || outputFiles.length !== 1) throw new Error(`the bundle of ${entry} is not one file`);
+  return file.contents;
+}
+
+/** Netlink's prebuilt native part, which N-API keeps independent of Node's version. */
+export function nativePart(arch: Arch): Uint8Array {
+  const folder = dirname(createRequire(import.meta.url).resolve('netlink/package.json'));
+  return readFileSync(join(folder, 'prebuilds', `linux-${ARCHITECTURES[arch].node}`, 'node.napi.node'));
+}
+
+/** `node image/bundle.ts FOLDER`: the agent's files for this machine's architecture, for the Dockerfile. */
+async function main(folder: string | undefined): Promise<number> {
+  if (folder === undefined) throw new Error('usage: node image/bundle.ts FOLDER');
+  const arch = Object.keys(ARCHITECTURES).find(a => isArch(a) && ARCHITECTURES[a].node === process.arch);
+  if (arch === undefined || !isArch(arch)) throw new Error(`there is no image for ${process.arch}`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'main.mjs'), await bundle('main.ts'), { mode: 0o755 });
+  writeFileSync(join(folder, NATIVE), nativePart(arch));
+  copyFileSync(buildShim(arch), join(folder, 'weft-cni'));
+  return 0;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv[2]);

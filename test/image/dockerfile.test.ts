@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { HOME } from '../../image/contents.ts';
+import { PACKAGES, SUITE } from '../../image/packages.ts';
+import { VERSION } from '../../version.ts';
+
+const text = readFileSync(join(import.meta.dirname, '../../image/Dockerfile'), 'utf8');
+const last = text.slice(text.lastIndexOf('\nFROM '));
+
+test('the Dockerfile installs the packages of the image, from the same release', () => {
+  const [, list = ''] = /apt-get install -y --no-install-recommends \\\n([\s\S]+?)\n &&/.exec(last) ?? [];
+  const packages = list.split('\\\n').map(line => line.replace('\\', '').trim());
+  assert.deepEqual(packages, Object.keys(PACKAGES).sort());
+  assert.match(last, new RegExp(`^\\nFROM node:24-${SUITE}-slim\\n`));
+});
+
+test('the Dockerfile starts the agent where the image does, and names this version', () => {
+  assert.ok(last.includes(`ENTRYPOINT ["/usr/bin/node", "/${HOME}/main.mjs"]`));
+  assert.ok(text.includes(`-t weft.network/weft:${VERSION} `));
+});
