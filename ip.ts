@@ -2,7 +2,7 @@
  * Address arithmetic on package ip-address: text once parsed is a branded, canonical string,
  * and numbers are bigints. Pure.
  */
-import { Address4, Address6 } from 'ip-address';
+import { Address6 } from 'ip-address';
 import type { Cidr, Endpoint, Ip, Result } from './types.ts';
 
 export type Family = 4 | 6;
@@ -70,7 +70,9 @@ export function parseEndpoint(text: string): Result<{ readonly ip: Ip; readonly 
   const port = Number(match?.[3]);
   const brackets = match?.[1] !== undefined;
   if (!match || !ip.ok || port < 1 || port > 65_535 || brackets !== (familyOf(ip.value) === 6))
-    return fail(`${JSON.stringify(text)} is not an endpoint such as 203.0.113.7:51820 or [2001:db8::1]:51820`);
+    return fail(
+      `${JSON.stringify(text)} is not an endpoint such as 203.0.113.7:51820 or [2001:db8::1]:51820`,
+    );
   return ok({ ip: ip.value, port });
 }
 
@@ -147,6 +149,8 @@ export function rangeToCidrs({ family, first, last }: Range): Cidr[] {
   return cidrs;
 }
 
+const later = (a: bigint, b: bigint): bigint => [a, b].sort(order)[1] as bigint;
+
 /** The same addresses as the fewest CIDRs, sorted and without overlap. */
 export function aggregate(cidrs: readonly Cidr[]): readonly Cidr[] {
   const ranges = cidrs.map(cidrRange).sort((a, b) => a.family - b.family || order(a.first, b.first));
@@ -154,7 +158,7 @@ export function aggregate(cidrs: readonly Cidr[]): readonly Cidr[] {
   for (const range of ranges) {
     const top = merged.at(-1);
     if (top !== undefined && top.family === range.family && range.first <= top.last + 1n)
-      merged[merged.length - 1] = { ...top, last: range.last > top.last ? range.last : top.last };
+      merged[merged.length - 1] = { ...top, last: later(range.last, top.last) };
     else merged.push(range);
   }
   return merged.flatMap(rangeToCidrs);

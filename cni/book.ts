@@ -62,7 +62,7 @@ export function openBook(store: LeaseStore): Book {
       throw new CniError(
         CODES.io,
         'cannot keep the lease',
-        `${error instanceof Error ? error.message : error}`,
+        error instanceof Error ? error.message : String(error),
       );
     }
     leases.set(leaseKey(lease), lease);

@@ -152,7 +152,9 @@ async function gc(deps: VerbDeps, request: Request): Promise<string> {
       .run(leaseKey(lease), async () => {
         if (deps.book.get(leaseKey(lease)) === lease) await free(deps, lease);
       })
-      .catch(error => failed.push(`${leaseKey(lease)}: ${error instanceof Error ? error.message : error}`));
+      .catch(error =>
+        failed.push(`${leaseKey(lease)}: ${error instanceof Error ? error.message : String(error)}`),
+      );
   if (failed.length > 0)
     throw new CniError(
       CODES.io,

@@ -136,7 +136,7 @@ async function single(call: Call, name: string): Promise<void> {
   const { resource, namespace } = target;
   const view = viewOf(request.headers.accept, false);
   const answer = (object: unknown): void => sendJson(response, 200, object);
-  switch (request.method) {
+  switch (request.method ?? '') {
     case 'GET':
       partOf(target);
       return answer(show(store.get(resource, namespace, name), view));

@@ -67,8 +67,9 @@ export async function startApiServer({
   };
 
   const dropWatches = (): void => {
-    for (const stop of [...watches]) stop();
+    const ending = Array.from(watches);
     watches.clear();
+    for (const stop of ending) stop();
   };
 
   const stop = async (): Promise<void> => {

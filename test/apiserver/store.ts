@@ -141,7 +141,7 @@ export function newStore(history = HISTORY): Store {
     const { name, namespace, uid, creationTimestamp, resourceVersion, generation = 1 } = before.metadata;
     if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== resourceVersion)
       throw conflict(resource.plural, name);
-    const next =
+    const next: Json =
       part === 'status'
         ? { ...before, status: wanted.status }
         : { ...wanted, status: before.status ?? wanted.status, metadata };

@@ -75,7 +75,12 @@ const ready = async (child: ChildProcess): Promise<void> => {
 };
 
 async function hold(prefix: readonly string[], script: string): Promise<ChildProcess> {
-  const [file = '', ...args] = [...prefix, 'sh', '-c', `${script} && echo ready && exec sleep infinity`];
+  const [file = '', ...args]: readonly string[] = [
+    ...prefix,
+    'sh',
+    '-c',
+    `${script} && echo ready && exec sleep infinity`,
+  ] as [string, ...string[]];
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await ready(child);
   child.removeAllListeners('exit');

@@ -30,7 +30,7 @@ export async function callPlugin(
   host: Host,
   command: string,
   pod: { readonly id: string; readonly netns: string; readonly name: string },
-  config: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>> & { readonly type: string },
   ifname = 'eth0',
 ): Promise<unknown> {
   const env = {
