@@ -16,7 +16,7 @@ export const systemLookup: Lookup = async host =>
 
 const EVERY_MS = 60_000;
 
-/** Each lookup holds one of the four threads of libuv; a dead DNS server must not take them all. */
+/** Names asked for at the same time; libuv runs no more lookups than that at once either. */
 const AT_ONCE = 2;
 
 /** After this a lookup counts as failed; its thread may stay busy longer. */
@@ -51,6 +51,9 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
   let literals: ReadonlyMap<string, readonly Ip[]> = new Map();
   const names = new Map<string, Name>();
   let map: ReadonlyMap<string, readonly Ip[]> = new Map();
+  const asking = new Map<string, Promise<readonly string[]>>();
+  const closing = Promise.withResolvers<never>();
+  closing.promise.catch(() => {});
   let closed = false;
 
   const publish = (): void => {
@@ -63,13 +66,23 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
     if (!closed) onChange();
   };
 
+  /** The system's resolver cannot be called off: while it still works on a name it is not asked again. */
+  const askOnce = (host: string): Promise<readonly string[]> => {
+    const before = asking.get(host);
+    if (before !== undefined) return before;
+    const answer = ask(host).finally(() => asking.delete(host));
+    answer.catch(() => {});
+    asking.set(host, answer);
+    return answer;
+  };
+
   const limited = async (host: string): Promise<readonly Ip[]> => {
     let cancel = (): void => {};
     const late = new Promise<never>((_, reject) => {
       cancel = clock.set(LIMIT_MS, () => reject(new Error(`no answer within ${LIMIT_MS / 1_000} s`)));
     });
     try {
-      const ips = parseAll(await Promise.race([ask(host), late]));
+      const ips = parseAll(await Promise.race([askOnce(host), late, closing.promise]));
       if (ips.length === 0) throw new Error('it has no address');
       return ips;
     } finally {
@@ -89,6 +102,7 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
       const ips = await limited(host);
       if (names.has(host)) names.set(host, { ips, dueAt: clock.now() + EVERY_MS, failures: 0 });
     } catch (error) {
+      if (closed) return;
       complain(host, before, error);
       const failures = before.failures + 1;
       const dueAt = clock.now() + Math.min(EVERY_MS, 2_000 * 2 ** Math.min(failures, 5));
@@ -131,6 +145,7 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
     resolved: () => map,
     close: async () => {
       closed = true;
+      closing.reject(new Error('closed'));
       await runner.stop();
     },
   };

@@ -4,7 +4,7 @@
  *
  *   list ──► watch ──closed, silent, cut──► watch from the last version
  *     ▲        └──410, malformed──────────► list
- *     └── after every error a pause that grows from 0.5 to 30 s, or what Retry-After says
+ *     └── after every error a pause that grows from 0.5 to 15 s, or what Retry-After says
  */
 import type { IncomingMessage } from 'node:http';
 import type { Log } from '../agent/log.ts';
@@ -46,7 +46,7 @@ export const WATCH_LIMITS: WatchLimits = {
   headersMs: 30_000,
   silenceMs: 90_000,
   lifeSeconds: 300,
-  backoff: { firstMs: 500, maxMs: 30_000 },
+  backoff: { firstMs: 500, maxMs: 15_000 },
   confirmMs: 10_000,
   maxLine: 8 * 2 ** 20,
 };
@@ -90,6 +90,8 @@ type Progress = {
   relistAt: number | undefined;
   heldSince: number | undefined;
   failures: number;
+  /** The last failure was an expired version. */
+  expired: boolean;
 };
 
 /** Reads all pages, one after the other; a page's objects are gone before the next one comes. */
@@ -149,7 +151,13 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
   const limits = options.limits ?? WATCH_LIMITS;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const progress: Progress = { version: undefined, relistAt: undefined, heldSince: undefined, failures: 0 };
+  const progress: Progress = {
+    version: undefined,
+    relistAt: undefined,
+    heldSince: undefined,
+    failures: 0,
+    expired: false,
+  };
   let state: WatchState = { synced: false, connected: false, error: undefined, restarts: 0 };
 
   const setState = (change: Partial<WatchState>): void => {
@@ -219,7 +227,8 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
         lines += 1;
       }
     } finally {
-      if (lines > 0 || clock.now() - opened > STABLE_MS) progress.failures = 0;
+      if (lines > 0 || clock.now() - opened > STABLE_MS)
+        Object.assign(progress, { failures: 0, expired: false });
     }
     if (lines === 0 && clock.now() - opened < AT_ONCE_MS)
       throw new ApiError('the API server closed the watch at once', { reason: 'Closed' });
@@ -239,7 +248,9 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
     progress.failures += 1;
     setState({ connected: false, error: messageOf(error), restarts: state.restarts + 1 });
     const pause = backoff(progress.failures, limits.backoff, clock.random());
-    const ms = Math.max(retryAfter(error) ?? 0, expired && progress.failures === 1 ? 0 : pause);
+    // A server that knows our version no longer is well, so the first list comes at once.
+    const ms = expired && !progress.expired ? 0 : Math.max(retryAfter(error) ?? 0, pause);
+    progress.expired = expired;
     // The first one is everyday life: a rollout, a proxy's idle limit.
     log[progress.failures === 2 ? 'warn' : 'debug'](
       { error: messageOf(error), pauseMs: Math.round(ms) },
