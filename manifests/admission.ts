@@ -58,7 +58,10 @@ const policy: V1ValidatingAdmissionPolicy = {
   spec: {
     failurePolicy: 'Fail',
     matchConstraints: {
-      resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['nodes'] }],
+      // Scope is the server's default; said here so that to apply the file again changes nothing.
+      resourceRules: [
+        { apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['nodes'], scope: '*' },
+      ],
     },
     matchConditions: [{ name: 'weft-agent', expression: `request.userInfo.username == '${AGENT_USER}'` }],
     variables: [
