@@ -26,7 +26,10 @@ function setUp(t: TestContext) {
       open -= 1;
     }
   };
-  const resolver = startResolver({ lookup, onChange: () => void (changes += 1), log, clock });
+  const onChange = (): void => {
+    changes += 1;
+  };
+  const resolver = startResolver({ lookup, onChange, log, clock });
   t.after(() => resolver.close());
   return { clock, zone, asked, log, resolver, changes: () => changes, most: () => most };
 }

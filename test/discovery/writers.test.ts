@@ -56,7 +56,9 @@ function setUp(t: TestContext) {
     patches,
     events,
     publisher,
-    fail: (error?: ApiError) => void (failure = error),
+    fail: (error?: ApiError) => {
+      failure = error;
+    },
   };
 }
 
