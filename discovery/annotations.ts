@@ -10,6 +10,7 @@ import type { PublicKey, Result } from '../types.ts';
 import { parseEndpoints, printEndpoints } from './endpoints.ts';
 import { parseHostPort, printHostPort } from './hostport.ts';
 import type { AnnotationError, Candidate, HostPort, NodeFact } from './types.ts';
+import { meant } from './typo.ts';
 
 /** A value, what is wrong with the text, or both where a part of it can be used. */
 export type Parsed<T> = { readonly value: T | undefined; readonly errors: readonly string[] };
@@ -137,6 +138,27 @@ function read<T>(values: Json, entry: Annotation<T>, errors: AnnotationError[]):
   return parsed.value;
 }
 
+const KNOWN: readonly string[] = Object.values(annotations).map(entry => entry.name);
+
+/** An unknown name may be that of a newer weft and is left alone, unless it looks like a slip. */
+function slips(values: Json): AnnotationError[] {
+  const ours = Object.keys(values)
+    .filter(key => key.startsWith(ANNOTATION_PREFIX))
+    .sort();
+  return ours.flatMap(key => {
+    const known = meant(key, KNOWN);
+    return known === undefined
+      ? []
+      : [
+          {
+            annotation: key,
+            value: shorten(String(values[key])),
+            message: `there is no such annotation; ${known} is meant?`,
+          },
+        ];
+  });
+}
+
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 
 const isName = (value: unknown): value is string =>
@@ -187,5 +209,6 @@ export function parseNode(meta: unknown, podCidrs: readonly string[]): Result<No
     relay: read(values, annotations.relay, errors) ?? true,
     errors,
   };
+  errors.push(...slips(values));
   return { ok: true, value: withPodCidrs(fact, podCidrs) };
 }

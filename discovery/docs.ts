@@ -22,7 +22,7 @@ export function annotationsPage(): string {
     'kubectl annotate node NAME weft.network/location=home',
     '```',
     '',
-    'Agents follow a change at once. A value that does not parse counts as not set, except that of a list the good entries count. It is reported as a Warning Event `InvalidAnnotation` on the Node (`kubectl describe node NAME`), in the metrics and in the status of every agent, and never stops other peers.',
+    'Agents follow a change at once. A value that does not parse counts as not set, except that of a list the good entries count. It is reported as a Warning Event `InvalidAnnotation` on the Node (`kubectl describe node NAME`), in the metrics and in the status of every agent, and never stops other peers. So is a name that looks like a slip of one of these.',
     '',
     '| annotation | written by | content | example | meaning |',
     '| --- | --- | --- | --- | --- |',

@@ -56,12 +56,15 @@ const inCluster = (env: Environment): Access => {
 
 /** JSON is tried first, so that the YAML parser is loaded only where it is needed. */
 async function parseText(text: string): Promise<Record<string, unknown>> {
+  let config: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    config = JSON.parse(text);
   } catch {
     const { load } = await import('js-yaml');
-    return load(text) as Record<string, unknown>;
+    config = load(text);
   }
+  if (typeof config !== 'object' || config === null) throw new Error('it is empty, or no kubeconfig');
+  return config as Record<string, unknown>;
 }
 
 const absolute = <T extends object>(dir: string, holder: T, ...keys: readonly (keyof T)[]): T =>

@@ -198,6 +198,18 @@ test('of a list of endpoints the good ones count, at most ten', () => {
   assert.match(many.errors[0]?.message ?? '', /has 12 candidates; at most 10 count/);
 });
 
+test('a slip in a name is reported, a name that may be a newer one is not', () => {
+  const fact = factOf({
+    'weft.network/force-endpiont': 'a:1',
+    'weft.network/next-public-key': 'x',
+    'other/relay': 'x',
+  });
+  assert.deepEqual(
+    fact.errors.map(e => `${e.annotation}: ${e.message}`),
+    ['weft.network/force-endpiont: there is no such annotation; weft.network/force-endpoint is meant?'],
+  );
+});
+
 test('text is made canonical', () => {
   const fact = factOf({
     'weft.network/endpoints': '[ {"a":"[2001:DB8:0::1]:51820","t":"ext","later":true} ]',
