@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { isIPv4, isIPv6 } from 'node:net';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import {
+  aggregate,
+  cidrRange,
+  compareCidrs,
+  compareIps,
+  containsCidr,
+  containsIp,
+  type Family,
+  familyOf,
+  hostCidr,
+  ipFromBytes,
+  ipFromNumber,
+  ipToBytes,
+  ipToNumber,
+  nthAddress,
+  overlaps,
+  parseCidr,
+  parseEndpoint,
+  parseIp,
+  prefixLength,
+  toEndpoint,
+} from '../../ip.ts';
+import type { Cidr, Ip, Result } from '../../types.ts';
+
+const value = <T>(result: Result<T>): T => {
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+};
+const ip = (text: string): Ip => value(parseIp(text));
+const cidr = (text: string): Cidr => value(parseCidr(text));
+
+const width = (family: Family): number => (family === 4 ? 32 : 128);
+/** The network of `length` bits around an address. */
+function around(x: Ip, length: number): Cidr {
+  const host = BigInt(width(familyOf(x)) - length);
+  return cidr(`${ipFromNumber(familyOf(x), (ipToNumber(x) >> host) << host)}/${length}`);
+}
+const anyFamily = fc.constantFrom<Family>(4, 6);
+/** Not the IPv4-mapped block, which parseIp turns into IPv4. */
+const anyIp = anyFamily
+  .chain(family => fc.bigInt(0n, (1n << BigInt(width(family))) - 1n).map(bits => ipFromNumber(family, bits)))
+  .filter(x => familyOf(x) === 4 || ipToNumber(x) >> 32n !== 0xffffn);
+/** Few bits differ, so that networks often touch. */
+const nearIp = anyFamily.chain(family => fc.bigInt(0n, 255n).map(bits => ipFromNumber(family, bits << 8n)));
+const nearCidr = nearIp.chain(x =>
+  fc.integer({ min: width(familyOf(x)) - 16, max: width(familyOf(x)) }).map(length => around(x, length)),
+);
+const nearCidrs = fc.array(nearCidr, { maxLength: 12 });
+const inAny = (cidrs: readonly Cidr[], x: Ip): boolean => cidrs.some(c => containsIp(c, x));
+const probes = (cidrs: readonly Cidr[]): Ip[] =>
+  cidrs.flatMap(c => {
+    const { family, first, last } = cidrRange(c);
+    return [first - 1n, first, last, last + 1n]
+      .filter(bits => bits >= 0n && bits >> BigInt(width(family)) === 0n)
+      .map(bits => ipFromNumber(family, bits));
+  });
+
+describe('parsing', () => {
+  const spellings: readonly (readonly [string, string])[] = [
+    ['10.42.0.1', '10.42.0.1'],
+    ['FD42:0:0:0::0001', 'fd42::1'],
+    ['2001:db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
+    ['::', '::'],
+  ];
+  for (const [text, canonical] of spellings)
+    test(`${text} is ${canonical}`, () => assert.equal(ip(text), canonical));
+
+  const refused = [
+    '',
+    '10.42.0',
+    '10.42.0.256',
+    '010.1.1.1',
+    '10.42.0.1/32',
+    'fe80::1%eth0',
+    '1::2::3',
+    'fd42::g',
+    ' ::1',
+  ];
+  for (const text of refused)
+    test(`${JSON.stringify(text)} is no address`, () => assert.equal(parseIp(text).ok, false));
+
+  test('an IPv4-mapped address is its IPv4 address', () => {
+    assert.equal(ip('::ffff:10.1.2.3'), '10.1.2.3');
+    assert.equal(ip('::ffff:a01:203'), '10.1.2.3');
+  });
+
+  test('a network with host bits names the network', () => {
+    const result = parseCidr('10.42.3.7/16');
+    assert.match(result.ok ? '' : result.error, /its network is 10\.42\.0\.0\/16/);
+    assert.equal(cidr('FD42::/48'), 'fd42::/48');
+    for (const text of ['10.42.0.0', '10.0.0.0/33', '10.0.0.0/', 'fd42::/129', '/24'])
+      assert.equal(parseCidr(text).ok, false, text);
+  });
+
+  test('agrees with node:net on what is an address', () => {
+    fc.assert(
+      fc.property(anyIp, x => {
+        assert.equal(familyOf(x) === 4 ? isIPv4(x) : isIPv6(x), true);
+        assert.equal(ip(x), x);
+        assert.equal(ip(x.toUpperCase()), x);
+      }),
+    );
+  });
+});
+
+describe('numbers and bytes', () => {
+  test('round trips', () => {
+    fc.assert(
+      fc.property(anyIp, x => {
+        assert.equal(ipFromNumber(familyOf(x), ipToNumber(x)), x);
+        assert.equal(ipFromBytes(ipToBytes(x)), x);
+        assert.equal(ipToBytes(x).length, width(familyOf(x)) / 8);
+      }),
+    );
+  });
+  test('known bytes', () => {
+    assert.equal(ipToBytes(ip('10.42.0.1')).toString('hex'), '0a2a0001');
+    assert.equal(ipToBytes(ip('fd42::1')).toString('hex'), 'fd420000000000000000000000000001');
+  });
+  test('nth address', () => {
+    assert.equal(nthAddress(cidr('10.42.0.0/24'), 1n), '10.42.0.1');
+    assert.equal(nthAddress(cidr('10.42.0.0/24'), 255n), '10.42.0.255');
+    assert.equal(nthAddress(cidr('fd42::/64'), 1n << 63n), 'fd42::8000:0:0:0');
+    assert.throws(() => nthAddress(cidr('10.42.0.0/24'), 256n), /10\.42\.0\.0\/24 has no address number 256/);
+  });
+});
+
+describe('relations', () => {
+  test('containment, overlap and their examples', () => {
+    assert.equal(containsCidr(cidr('10.0.0.0/8'), cidr('10.42.0.0/24')), true);
+    assert.equal(containsCidr(cidr('10.42.0.0/24'), cidr('10.0.0.0/8')), false);
+    assert.equal(overlaps(cidr('10.0.0.0/8'), cidr('10.42.0.0/24')), true);
+    assert.equal(overlaps(cidr('::/0'), cidr('0.0.0.0/0')), false);
+    assert.equal(containsIp(cidr('::/0'), ip('1.2.3.4')), false);
+    assert.equal(hostCidr(ip('fd42::1')), 'fd42::1/128');
+  });
+  test('two networks overlap only where one contains the other', () => {
+    fc.assert(
+      fc.property(nearCidr, nearCidr, (a, b) => {
+        assert.equal(overlaps(a, b), containsCidr(a, b) || containsCidr(b, a));
+        assert.equal(overlaps(a, b), overlaps(b, a));
+      }),
+    );
+  });
+  test('order is IPv4 first, then numeric', () => {
+    const sorted = [
+      '10.9.0.0/16',
+      '10.10.0.0/16',
+      '10.10.0.0/24',
+      'fd42::/48',
+      'fd42::/64',
+      'fd42:0:0:10::/64',
+    ].map(cidr);
+    fc.assert(
+      fc.property(fc.shuffledSubarray(sorted, { minLength: sorted.length }), mixed =>
+        assert.deepEqual([...mixed].sort(compareCidrs), sorted),
+      ),
+    );
+    assert.deepEqual(['::1', '10.0.0.10', '10.0.0.9'].map(ip).sort(compareIps), [
+      '10.0.0.9',
+      '10.0.0.10',
+      '::1',
+    ]);
+  });
+});
+
+describe('sets of networks', () => {
+  test('examples', () => {
+    assert.deepEqual(
+      aggregate(['10.42.1.0/24', '10.42.0.0/24', '10.42.0.128/25', 'fd42:0:0:1::/64', 'fd42::/64'].map(cidr)),
+      ['10.42.0.0/23', 'fd42::/63'],
+    );
+    assert.deepEqual(aggregate(['0.0.0.0/1', '128.0.0.0/1'].map(cidr)), ['0.0.0.0/0']);
+  });
+  test('aggregate keeps the addresses, sorted, disjoint, and cannot be merged further', () => {
+    fc.assert(
+      fc.property(nearCidrs, cidrs => {
+        const merged = aggregate(cidrs);
+        for (const x of probes([...cidrs, ...merged])) assert.equal(inAny(merged, x), inAny(cidrs, x), x);
+        assert.deepEqual([...merged].sort(compareCidrs), merged);
+        for (const [i, a] of merged.entries())
+          for (const b of merged.slice(i + 1)) assert.equal(overlaps(a, b), false);
+        for (const [i, a] of merged.entries()) {
+          const b = merged[i + 1];
+          if (b === undefined || prefixLength(a) !== prefixLength(b) || prefixLength(a) === 0) continue;
+          const [ra, rb] = [cidrRange(a), cidrRange(b)];
+          const siblings = ra.family === rb.family && ra.last + 1n === rb.first;
+          const parent = around(ipFromNumber(ra.family, ra.first), prefixLength(a) - 1);
+          assert.equal(siblings && containsCidr(parent, b), false, `${a} ${b}`);
+        }
+        assert.deepEqual(aggregate(merged), merged);
+      }),
+    );
+  });
+});
+
+describe('endpoints', () => {
+  test('round trip', () => {
+    fc.assert(
+      fc.property(anyIp, fc.integer({ min: 1, max: 65535 }), (x, port) => {
+        assert.deepEqual(value(parseEndpoint(toEndpoint(x, port))), { ip: x, port });
+      }),
+    );
+  });
+  const refused = [
+    '',
+    '10.0.0.1',
+    '10.0.0.1:0',
+    '10.0.0.1:65536',
+    'fd42::1:51820',
+    '[10.0.0.1]:1',
+    '[fe80::1%2]:1',
+    'host:1',
+  ];
+  for (const text of refused)
+    test(`${JSON.stringify(text)} is no endpoint`, () => assert.equal(parseEndpoint(text).ok, false));
+});
