@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShim } from '../cni/shim/build.ts';
+import { WIREGUARD_PROGRAM } from '../manifests/wireguard.ts';
 import type { Arch } from './arch.ts';
 import { bundle, NATIVE, nativePart } from './bundle.ts';
 import { debianRoot, type Unpacked } from './debian.ts';
@@ -118,7 +119,7 @@ async function baseParts(arch: Arch, sources: Sources): Promise<Parts> {
     node: new Map([['usr/bin/node', program(arch, node.path)]]),
     'wireguard-go': new Map([
       ['usr/bin/wireguard-go', program(arch, wireguardGo.path)],
-      ['usr/bin/weft-wireguard', program(arch, supervisor)],
+      [WIREGUARD_PROGRAM.slice(1), program(arch, supervisor)],
     ]),
     'wg, nft, conntrack': debianFiles(arch, debian.root, paths),
     libraries: new Map([...libraries].map(([path, source]) => [path, program(arch, source)])),

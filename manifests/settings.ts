@@ -5,7 +5,7 @@ import { AGENT, CONFIG_MAP, labels, NAMESPACE } from './names.ts';
 import type { Manifest } from './yaml.ts';
 
 /** Key in the ConfigMap, and name of the file beneath /etc/weft. */
-export const CONFIG_FILE = 'config.json';
+const CONFIG_FILE = 'config.json';
 
 /** Shown because a user should set it; all others are left to the agent's defaults. */
 const SHOWN = { clusterCidrs: fields.clusterCidrs.default };

@@ -5,10 +5,10 @@ import { RUN_DIR, STATE_DIR } from '../constants.ts';
 import { CONFIG_MAP } from './names.ts';
 
 /** Sockets of wireguard-go, by which `wg` speaks to it; the path is fixed in both programs. */
-export const WIREGUARD_SOCKETS = '/var/run/wireguard';
+const WIREGUARD_SOCKETS = '/var/run/wireguard';
 
 /** The host's /proc/sys/net as the agent finds it: a container's own /proc/sys is read-only. */
-export const HOST_SYSCTLS = '/host/proc/sys/net';
+const HOST_SYSCTLS = '/host/proc/sys/net';
 
 export type Mount = {
   readonly volume: V1Volume;

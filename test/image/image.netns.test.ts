@@ -8,6 +8,8 @@ import { ARCHITECTURES, type Arch } from '../../image/arch.ts';
 import { makeImage } from '../../image/build.ts';
 import { imageContents } from '../../image/contents.ts';
 import { machineOf } from '../../image/elf.ts';
+import { agentMounts } from '../../manifests/volumes.ts';
+import { WIREGUARD_PROGRAM } from '../../manifests/wireguard.ts';
 import { VERSION } from '../../version.ts';
 import { type Namespace, newHost } from '../lab/namespace.ts';
 import { type Opened, openArchive } from './archive.ts';
@@ -53,7 +55,6 @@ describe('image', { skip: skipNative }, () => {
       `mount -o remount,bind,ro ${root}`,
       `mount -t proc proc ${root}/proc`,
       `mount --bind /dev ${root}/dev`,
-      `mount -t tmpfs tmpfs ${root}/run`,
     ];
     host = await newHost(mounts.join(' && '));
   });
@@ -101,12 +102,18 @@ describe('image', { skip: skipNative }, () => {
     assert.match(await inside('weft', '--help'), /weft agent/);
   });
 
-  test('the bundled agent speaks netlink', async () => {
+  test('netlink’s native part loads from beside the bundle', async () => {
     const script = `
       const require = process.getBuiltinModule('module').createRequire('/usr/lib/weft/main.mjs');
       const native = require('./netlink.node');
       process.stdout.write(Object.keys(native).join());`;
-    assert.match(await inside('node', '-e', script), /\w/);
+    assert.match(await inside('node', '-e', script), /NativeNetlink/);
+  });
+
+  test('what the manifests start is there, and so is a place for each mount', async () => {
+    await assert.rejects(inside(WIREGUARD_PROGRAM), /usage: weft-wireguard LINK/);
+    for (const { mount } of agentMounts)
+      await inside('node', '-e', 'fs.statSync(process.argv[1])', mount.mountPath);
   });
 
   test('the CNI binary answers', async () => {
