@@ -114,7 +114,7 @@ export const annotations = {
 } as const;
 
 /** Overridden by the annotation location. */
-export const REGION_LABEL = 'topology.kubernetes.io/region';
+const REGION_LABEL = 'topology.kubernetes.io/region';
 
 type Json = Readonly<Record<string, unknown>>;
 

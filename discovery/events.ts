@@ -40,7 +40,7 @@ const shorten = (text: string): string =>
   text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE - 1)}…` : text;
 
 /** The Event object. `uid`: of the Node; `serial` makes the name unique. Pure. */
-export function toEvent(node: { readonly name: string; readonly uid: string }, note: Note, serial: string) {
+function toEvent(node: { readonly name: string; readonly uid: string }, note: Note, serial: string) {
   const time = new Date(note.wall).toISOString().replace(/\.\d+Z$/, 'Z');
   return {
     apiVersion: 'v1',

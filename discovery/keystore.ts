@@ -22,7 +22,7 @@ export type KeyOwner = {
 export type LoadedKey = KeyPair & { readonly made?: string };
 
 /** The key file is there and cannot be used. */
-export class KeyFileError extends Error {
+class KeyFileError extends Error {
   override name = 'KeyFileError';
 }
 
@@ -39,7 +39,7 @@ function parseJson(text: string): unknown {
 }
 
 /** The file's text → what it holds. */
-export function parseKeyFile(text: string): Result<Stored> {
+function parseKeyFile(text: string): Result<Stored> {
   const json = parseJson(text);
   if (typeof json !== 'object' || json === null)
     return fail(text === '' ? 'it is empty' : 'it is not a JSON object');

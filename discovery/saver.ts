@@ -8,7 +8,7 @@ import { privateFolder, readIfThere, writeWholeLater } from './files.ts';
 import { parseState, printState } from './state.ts';
 import type { NodeFact } from './types.ts';
 
-export const STATE_FILE = 'nodes.json';
+const STATE_FILE = 'nodes.json';
 
 const DEBOUNCE_MS = 2_000;
 

@@ -12,7 +12,7 @@ const print = <T>(entry: Annotation<T>, value: T | undefined): readonly [string,
   value === undefined ? [] : [[entry.name, entry.print(value)]];
 
 /** The Node's own words for what we know of it; defaults are left out. */
-export const printAnnotations = (fact: NodeFact): Record<string, string> =>
+const printAnnotations = (fact: NodeFact): Record<string, string> =>
   Object.fromEntries([
     ...print(annotations.publicKey, fact.publicKey),
     ...print(annotations.endpoints, fact.endpoints.length > 0 ? fact.endpoints : undefined),
