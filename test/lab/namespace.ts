@@ -75,15 +75,13 @@ const ready = async (child: ChildProcess): Promise<void> => {
 };
 
 async function hold(prefix: readonly string[], script: string): Promise<ChildProcess> {
-  const [file = '', ...args]: readonly string[] = [
-    ...prefix,
-    'sh',
-    '-c',
-    `${script} && echo ready && exec sleep infinity`,
-  ] as [string, ...string[]];
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const argv: readonly string[] = [...prefix, 'sh', '-c', `${script} && echo ready && exec sleep infinity`];
+  const child = spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
   await ready(child);
   child.removeAllListeners('exit');
+  // It ends with the lab's own namespaces; nobody has to wait for it.
+  child.stdout?.destroy();
+  child.unref();
   return child;
 }
 

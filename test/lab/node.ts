@@ -24,6 +24,9 @@ export type LabNode = Host & {
 export type AgentStatus = {
   readonly ready: boolean;
   readonly engine: { readonly kind: string };
+  readonly publicKey?: string;
+  readonly warnings: readonly { readonly node: string; readonly message: string }[];
+  readonly reconcile: { readonly runs: number; readonly changes: number; readonly spawns: number };
   readonly peers: readonly {
     readonly node: string;
     readonly state: string;

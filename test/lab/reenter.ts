@@ -69,3 +69,14 @@ function signalInner(pid: number | undefined, signal: NodeJS.Signals): void {
     // Gone already.
   }
 }
+
+/**
+ * First line of a test file that needs a lab: outside, the file runs again inside and its results
+ * are passed on; where that cannot be, it says so and ends.
+ */
+export async function enterLab(file: string): Promise<void> {
+  if (inside()) return;
+  const reason = labUnavailable();
+  if (reason !== undefined) throw new Error(reason);
+  process.exit(await reenter([process.execPath, file]));
+}

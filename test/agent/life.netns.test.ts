@@ -1,0 +1,196 @@
+/** The agent's life, the API server's life and foreign hands, on two nodes with real agents. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { record } from '../lab/capture.ts';
+import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
+import { here } from '../lab/namespace.ts';
+import { enterLab } from '../lab/reenter.ts';
+import { addPod, type Pod } from '../lab/runtime.ts';
+import { underTraffic } from '../lab/traffic.ts';
+import { UNDERLAY } from '../lab/underlay.ts';
+import { until } from '../lab/wait.ts';
+
+await enterLab(import.meta.filename);
+
+let lab: Lab;
+let a: Member;
+let b: Member;
+let podA: Pod;
+let podB: Pod;
+
+before(async () => {
+  lab = await startLab();
+  [a, b] = await Promise.all([lab.join(1), lab.join(2)]);
+  await Promise.all([untilInstalled(a), untilInstalled(b)]);
+  [podA, podB] = await Promise.all([addPod(a, 'poda'), addPod(b, 'podb')]);
+  await untilMeshed([a, b]);
+});
+
+after(async () => lab?.end());
+
+const answers = async (from: Pod, to: string): Promise<boolean> =>
+  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to]).then(
+    () => true,
+    () => false,
+  );
+
+const lines = async (m: Member, ...argv: string[]): Promise<string[]> =>
+  (await m.namespace.run(argv)).split('\n').filter(Boolean).sort();
+
+const ready = (m: Member): Promise<true> =>
+  until(`${m.name} to be ready`, async () => (await m.status())?.ready || undefined);
+
+const mended = (what: string, look: () => Promise<boolean>): Promise<true> =>
+  until(what, async () => (await look().catch(() => false)) || undefined, 5_000, 50);
+
+test('an idle agent changes nothing and writes nothing', async () => {
+  await sleep(1_500);
+  const before = await a.status();
+  const version = lab.api.store.version();
+  await sleep(3_000);
+  const after = await a.status();
+  assert.ok(before && after);
+  assert.equal(after.reconcile.changes, before.reconcile.changes);
+  assert.equal(lab.api.store.version(), version);
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+  test(`no packet is lost over an agent that is ended with ${signal} and started again`, async () => {
+    const loss = await underTraffic(podA, podB, 6, async () => {
+      await sleep(1_000);
+      await a.stop(signal);
+      await sleep(1_500);
+      a.start();
+      await ready(a);
+    });
+    assert.equal(loss.lost, 0, `${loss.lost} of ${loss.sent} packets`);
+    assert.ok(loss.sent >= 2_300);
+  });
+
+test('no packet is lost while the API server is away, and an agent starts without it', async () => {
+  const loss = await underTraffic(podA, podB, 6, async () => {
+    await lab.api.stop();
+    await a.stop('SIGKILL');
+    a.start();
+    await until('the agent to know its peers from disk', async () =>
+      (await a.status())?.peers.length === 1 ? true : undefined,
+    );
+    const pod = await addPod(a, 'without-api');
+    assert.ok(await answers(pod, podB.v4 ?? ''));
+    await lab.api.start();
+  });
+  assert.equal(loss.lost, 0, `${loss.lost} of ${loss.sent} packets`);
+});
+
+test('a tunnel route that somebody deletes comes back', async () => {
+  await a.namespace.run(['ip', 'route', 'del', '10.42.2.0/24', 'dev', 'weft-wg']);
+  await mended('the route', async () => (await lines(a, 'ip', 'route', 'show', '10.42.2.0/24')).length === 1);
+  assert.ok(await answers(podA, podB.v4 ?? ''));
+});
+
+test('rules that somebody flushes, and a table that somebody deletes, come back', async () => {
+  const wanted = await lines(a, 'nft', '-s', 'list', 'table', 'inet', 'weft');
+  await a.namespace.run(['nft', 'flush', 'chain', 'inet', 'weft', 'egress']);
+  const same = async () =>
+    (await lines(a, 'nft', '-s', 'list', 'table', 'inet', 'weft')).join() === wanted.join();
+  await mended('the rules', same);
+  await a.namespace.run(['nft', 'delete', 'table', 'inet', 'weft']);
+  await mended('the table', same);
+});
+
+test('the table against spoofing comes back with its pods in it', async () => {
+  const wanted = await lines(a, 'nft', '-s', 'list', 'table', 'bridge', 'weft');
+  await a.namespace.run(['nft', 'delete', 'table', 'bridge', 'weft']);
+  await mended(
+    'the table',
+    async () => (await lines(a, 'nft', '-s', 'list', 'table', 'bridge', 'weft')).join() === wanted.join(),
+  );
+  assert.ok(await answers(podA, podB.v4 ?? ''));
+});
+
+test('links that somebody takes down or out of the bridge come back', async () => {
+  await a.namespace.run(['ip', 'link', 'set', 'weft-wg', 'down']);
+  await mended('the tunnel', () => answers(podA, podB.v4 ?? ''));
+  const port = podA.result.interfaces[0]?.name ?? '';
+  await a.namespace.run(['ip', 'link', 'set', port, 'nomaster']);
+  await mended('the port', async () =>
+    (await a.namespace.run(['ip', 'link', 'show', port])).includes('master weft0'),
+  );
+  await mended('the pod', () => answers(podA, podB.v6 ?? ''));
+});
+
+test('a peer that somebody removes comes back', async () => {
+  const key = (await b.status())?.publicKey ?? '';
+  await a.namespace.run(['wg', 'set', 'weft-wg', 'peer', key, 'remove']);
+  // WireGuard has no news for others: a look at the status or the next pass finds it.
+  lab.api.store.patch(NODES, undefined, 'node2', { metadata: { labels: { touched: 'yes' } } }, 'main');
+  await mended('the peer', () => answers(podA, podB.v4 ?? ''));
+});
+
+test('each annotation, broken in turn, is told and stops nobody', async () => {
+  // Its own agent would put right what it writes itself.
+  await b.stop();
+  const broken = {
+    'weft.network/endpoints': '[{"t":"host","a":"nowhere"}]',
+    'weft.network/force-endpoint': 'not a host:port:at all',
+    'weft.network/persistent-keepalive': '99999999',
+    'weft.network/relay': 'perhaps',
+    'weft.network/location': '',
+  };
+  for (const [name, value] of Object.entries(broken)) {
+    lab.api.store.patch(NODES, undefined, 'node2', { metadata: { annotations: { [name]: value } } }, 'main');
+    await until(
+      `${name} to be told`,
+      async () =>
+        (await a.status())?.warnings.some(w => w.node === 'node2' && w.message.includes(name)) || undefined,
+    );
+    assert.ok(await answers(podA, podB.v4 ?? ''), `${name}=${value}`);
+    lab.api.store.patch(NODES, undefined, 'node2', { metadata: { annotations: { [name]: null } } }, 'main');
+  }
+  b.start();
+  await ready(b);
+});
+
+test('nothing leaves in clear when the tunnel is gone and the agent is dead', async () => {
+  await a.stop('SIGKILL');
+  const capture = await record(UNDERLAY, join(lab.dir, 'clear.pcap'));
+  await a.namespace.run(['ip', 'link', 'del', 'weft-wg']);
+  for (const to of [podB.v4, podB.v6]) {
+    assert.equal(await answers(podA, to ?? ''), false);
+    await a.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to ?? '']).catch(() => {});
+  }
+  const seen = await capture.stop();
+  assert.equal(await seen.count('net 10.42.0.0/16 or net fd42::/48'), 0);
+  a.start();
+  await ready(a);
+  await mended('the tunnel', () => answers(podA, podB.v4 ?? ''));
+});
+
+test('packets that come in by the underlay with a pod as source or destination are dropped', async () => {
+  const counter = ['nft', 'list', 'counter', 'inet', 'weft', 'plaintext_dropped'];
+  const before = await a.namespace.run(counter);
+  await here(['ip', 'route', 'add', `${podA.v4}/32`, 'via', a.address.v4, 'dev', UNDERLAY]);
+  const argv = ['ping', '-n', '-c', '2', '-i', '0.2', '-W', '1', podA.v4 ?? ''];
+  const answered = await here(argv).then(
+    () => true,
+    () => false,
+  );
+  await here(['ip', 'route', 'del', `${podA.v4}/32`]);
+  assert.equal(answered, false);
+  assert.notEqual(await a.namespace.run(counter), before);
+});
+
+test('a Node that goes takes its peer and routes along, and others stay', async () => {
+  const c = await lab.join(3);
+  await untilInstalled(c);
+  await untilMeshed([a, b, c]);
+  await c.stop();
+  lab.api.store.remove(NODES, undefined, 'node3');
+  await mended(
+    'node3 to be gone',
+    async () => (await lines(a, 'ip', 'route', 'show', '10.42.3.0/24')).length === 0,
+  );
+  assert.ok(await answers(podA, podB.v4 ?? ''));
+});
