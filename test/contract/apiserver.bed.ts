@@ -1,0 +1,171 @@
+/** What the contract suite speaks to: any Kubernetes API server, over plain node:http(s), and no client of ours. */
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { createInterface } from 'node:readline';
+
+/** A server under test. Nothing but the suite changes its objects. */
+export type Server = {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly ca?: string;
+  /** Bearer token of a user who may do everything. */
+  readonly token: string;
+  /** Forgets all versions before now, as a compaction does; watches may end. */
+  readonly forget: () => Promise<void>;
+  /** What a namespace needs before it takes Pods, such as a service account. */
+  readonly admitPods?: (namespace: string) => Promise<unknown>;
+  readonly stop: () => Promise<void>;
+};
+
+export type Call = {
+  readonly method?: string;
+  readonly accept?: string;
+  readonly contentType?: string;
+  /** JSON unless it is text already. */
+  readonly body?: unknown;
+  /** Another token; null for none. */
+  readonly token?: string | null;
+};
+
+export type Answer = {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the suite looks into answers of every shape.
+  readonly json: any;
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: likewise.
+export type Event = { readonly type: string; readonly object: any };
+
+export type Watch = {
+  readonly status: number;
+  readonly contentType: string;
+  /** The next event; rejects when none comes within `withinMs` or the server ends the watch. */
+  readonly next: (withinMs?: number) => Promise<Event>;
+  /** All events until the server ends the watch. */
+  readonly rest: () => Promise<readonly Event[]>;
+  readonly close: () => void;
+};
+
+export type Bed = {
+  readonly call: (path: string, call?: Call) => Promise<Answer>;
+  readonly watch: (path: string, accept?: string) => Promise<Watch>;
+  readonly forget: () => Promise<void>;
+  readonly admitPods: (namespace: string) => Promise<unknown>;
+  readonly close: () => Promise<void>;
+};
+
+export const AS_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
+export const AS_OBJECT = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
+export const MERGE = 'application/merge-patch+json';
+
+/** Without the bookkeeping of server-side apply, in which servers may differ. */
+export function withoutManagedFields(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutManagedFields);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => key !== 'managedFields')
+      .map(([key, inner]) => [key, withoutManagedFields(inner)]),
+  );
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return withoutManagedFields(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+};
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+const contentTypeOf = (response: IncomingMessage): string =>
+  (response.headers['content-type'] ?? '').split(';')[0] ?? '';
+
+function watchOf(response: IncomingMessage): Watch {
+  // A killed server cuts the connection: the lines simply end.
+  response.on('error', () => {});
+  const lines = createInterface(response)[Symbol.asyncIterator]();
+  const line = async (): Promise<Event | undefined> => {
+    const { value, done } = await lines.next();
+    return done ? undefined : (parse(value) as Event);
+  };
+  const rest = async (): Promise<readonly Event[]> => {
+    const events: Event[] = [];
+    for (let event = await line(); event !== undefined; event = await line()) events.push(event);
+    return events;
+  };
+  const next = async (withinMs = 10_000): Promise<Event> => {
+    const late = AbortSignal.timeout(withinMs);
+    const event = await Promise.race([
+      line(),
+      new Promise<'late'>(resolve => late.addEventListener('abort', () => resolve('late'))),
+    ]);
+    if (event === 'late') throw new Error(`no event came within ${withinMs} ms`);
+    if (event === undefined) throw new Error('the server ended the watch');
+    return event;
+  };
+  return {
+    status: response.statusCode ?? 0,
+    contentType: contentTypeOf(response),
+    next,
+    rest,
+    close: () => response.destroy(),
+  };
+}
+
+/** The suite's way to speak to a server. */
+export function bedOf(server: Server): Bed {
+  const secure = server.url.startsWith('https:');
+  const agent = secure
+    ? new HttpsAgent({ keepAlive: true, ...(server.ca && { ca: server.ca }) })
+    : new HttpAgent({ keepAlive: true });
+
+  const send = (path: string, { method = 'GET', accept, contentType, body, token }: Call) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+      const bearer = token === undefined ? server.token : token;
+      const headers = {
+        'user-agent': 'weft-contract',
+        ...(accept !== undefined && { accept }),
+        ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
+        ...(text !== undefined && {
+          'content-type': contentType ?? 'application/json',
+          'content-length': Buffer.byteLength(text),
+        }),
+      };
+      const request = (secure ? httpsRequest : httpRequest)(server.url + path, { method, headers, agent });
+      request.once('response', resolve);
+      request.once('error', reject);
+      request.end(text);
+    });
+
+  return {
+    call: async (path, call = {}) => {
+      const response = await send(path, call);
+      const text = await textOf(response);
+      return {
+        status: response.statusCode ?? 0,
+        contentType: contentTypeOf(response),
+        text,
+        json: parse(text),
+      };
+    },
+    watch: async (path, accept) => watchOf(await send(path, accept === undefined ? {} : { accept })),
+    forget: async () => {
+      await server.forget();
+      agent.destroy();
+    },
+    admitPods: async namespace => server.admitPods?.(namespace),
+    close: async () => {
+      agent.destroy();
+      await server.stop();
+    },
+  };
+}
