@@ -38,6 +38,8 @@ export function parsePath(path: string): Target | undefined {
     const inNamespace = resource.namespaced && rest[0] === 'namespaces' && rest.length >= 3;
     const [plural, name, subresource, ...more] = inNamespace ? rest.slice(2) : rest;
     if (plural !== resource.plural || more.length > 0) continue;
+    // /namespaces/NAME/pods is about pods, and another resource's turn.
+    if (plural === 'namespaces' && subresource !== undefined && subresource !== 'status') continue;
     return { resource, namespace: inNamespace ? rest[1] : undefined, name: name || undefined, subresource };
   }
   return undefined;

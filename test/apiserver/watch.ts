@@ -50,7 +50,7 @@ export function serveWatch(
   response.flushHeaders();
 
   const send = (event: Event | undefined): void => {
-    if (event === undefined) return;
+    if (event === undefined || response.writableEnded) return;
     const line = `${JSON.stringify(event)}\n`;
     if (faults().truncate) response.end(line.slice(0, line.length / 2), () => response.socket?.destroy());
     else response.write(line);
