@@ -9,6 +9,7 @@ import type { Address, Addresses } from './types.ts';
 
 const IFA = { address: 1, local: 2, flags: 8 } as const;
 const IFA_F_NODAD = 0x02;
+const WIDTH = { 4: 32, 6: 128 } as const;
 
 function head(family: 4 | 6, prefix: number, index: number): Buffer {
   const bytes = Buffer.alloc(8);
@@ -19,11 +20,12 @@ function head(family: 4 | 6, prefix: number, index: number): Buffer {
 }
 
 function split(address: string): { readonly ip: Ip; readonly prefix: number } {
-  const [text = '', prefix] = address.split('/');
+  const [, text = '', length = ''] = /^([^/]+)\/(\d{1,3})$/.exec(address) ?? [];
   const ip = parseIp(text);
-  if (!ip.ok || prefix === undefined)
-    throw new LinuxError('EINVAL', `${address} is no address with a prefix length`);
-  return { ip: ip.value, prefix: Number(prefix) };
+  const prefix = Number(length);
+  if (!ip.ok || prefix > WIDTH[familyOf(ip.value)])
+    throw new LinuxError('EINVAL', `${JSON.stringify(address)} is no address with a prefix length`);
+  return { ip: ip.value, prefix };
 }
 
 /** Without duplicate address detection: ours are unique by design, and pods must not wait a second. */
@@ -35,7 +37,7 @@ function payload(address: string, index: number): Buffer[] {
   return [head(family, prefix, index), attr(IFA.local, bytes), attr(IFA.address, bytes), ...flags];
 }
 
-export const addAddress = (rt: Rtnl, index: number, address: string): Promise<void> =>
+export const addAddress = async (rt: Rtnl, index: number, address: string): Promise<void> =>
   rt.change(`add address ${address}`, RTM.newAddr, FLAG.create | FLAG.excl, payload(address, index));
 
 export function parseAddress(message: Buffer): { readonly index: number; readonly address: string } {

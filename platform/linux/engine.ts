@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isExists, isUnsupported } from './errors.ts';
-import type { Kernel } from './types.ts';
+import type { Kernel, Link } from './types.ts';
 
 export type Engine =
   | { readonly kind: 'kernel' }
@@ -71,7 +71,21 @@ async function startUserspace(kernel: Kernel, link: string): Promise<Engine> {
   };
 }
 
-/** Makes sure that `link` is there and has an engine. Spawns nothing where the kernel's own is in place. */
+/** Links that a wireguard-go answered for, by index: one that is made anew is another's. */
+const adopted = new WeakMap<Kernel, Map<string, number>>();
+
+async function adopt(kernel: Kernel, { name, index }: Link): Promise<boolean> {
+  const known = adopted.get(kernel) ?? new Map<string, number>();
+  if (known.get(name) === index && kernel.wg.answered(name)) return true;
+  const alive = await answers(kernel, name);
+  if (alive) adopted.set(kernel, known.set(name, index));
+  return alive;
+}
+
+/**
+ * Makes sure that `link` is there and has an engine. Spawns nothing where the kernel's own is in
+ * place, nor where a wireguard-go was found for this very link and answered the last `wg.dump`.
+ */
 export async function ensureWireguard(
   kernel: Kernel,
   link: string,
@@ -81,7 +95,7 @@ export async function ensureWireguard(
   if (there?.kind === 'wireguard') return { kind: 'kernel' };
   if (there === undefined && (await makeInKernel(kernel, link, mtu))) return { kind: 'kernel' };
   if (there === undefined) return startUserspace(kernel, link);
-  if (await answers(kernel, link)) return { kind: 'wireguard-go' };
+  if (await adopt(kernel, there)) return { kind: 'wireguard-go' };
   return {
     kind: 'none',
     reason: `the link ${link} is there, but no WireGuard answers for it: is its wireguard-go still running? Remove it with: ip link delete ${link}`,

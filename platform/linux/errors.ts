@@ -18,5 +18,8 @@ export const isExists = coded('EEXIST');
 /** The thing, or the link it is on, is not there. */
 export const isNotFound = coded('ENOENT', 'ENODEV', 'ESRCH', 'EADDRNOTAVAIL', 'ENXIO');
 
+/** What a lookup answers where a packet would leave by no link: no route, unreachable, prohibit, blackhole. */
+export const isNoRoute = coded('ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL');
+
 /** The kernel does not know this kind. */
 export const isUnsupported = coded('EOPNOTSUPP', 'ENOTSUP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT');

@@ -9,6 +9,17 @@ export type Exec = (argv: readonly string[], stdin?: string, secret?: boolean) =
 
 const TIMEOUT_MS = 30_000;
 
+/** What strerror says in the C locale, at the end of a tool's sentence. */
+const ERRNO: readonly (readonly [RegExp, string])[] = [
+  [/No such device(?: or address)?$/, 'ENODEV'],
+  [/Operation not permitted$/, 'EPERM'],
+  [/Operation not supported$/, 'EOPNOTSUPP'],
+  [/Address already in use$/, 'EADDRINUSE'],
+  [/Device or resource busy$/, 'EBUSY'],
+];
+
+const errnoOf = (words: string): string => ERRNO.find(([said]) => said.test(words))?.[1] ?? 'EFAILED';
+
 /** In memory (tmpfs), readable by root only, and nameless before anything is in it. */
 function nameless(content: string): number {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
@@ -46,7 +57,7 @@ function output(argv: readonly string[], stdin: string, secret: boolean): Promis
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(out).toString());
       const words = Buffer.concat(err).toString().trim() || `exit ${code ?? signal}`;
-      reject(new LinuxError('EFAILED', `${argv.slice(0, 3).join(' ')}: ${words}`));
+      reject(new LinuxError(errnoOf(words), `${argv.slice(0, 3).join(' ')}: ${words}`));
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(stdin);

@@ -21,6 +21,8 @@ const BRPORT_ISOLATED = 33;
 const BR = { mcastSnooping: 23 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
+/** RTEXT_FILTER_SKIP_STATS: counters are most of a link's bytes, and nobody here reads them. */
+const SKIP_STATS = 8;
 
 const KINDS: readonly LinkKind[] = ['bridge', 'wireguard', 'veth', 'tun', 'dummy'];
 
@@ -77,10 +79,13 @@ const upFlags = (up: boolean | undefined): readonly [number, number] =>
 /** Changes by index, without a look at the link first. */
 export async function changeLink(rt: Rtnl, index: number, change: LinkChange): Promise<void> {
   const payload = [head(index, ...upFlags(change.up)), ...changeAttrs(change)];
-  await rt.change(`change link ${index}`, RTM.newLink, 0, payload);
-  // The port's flags exist only once it is a port.
-  if (change.isolated !== undefined)
-    await rt.change(`isolate port ${index}`, RTM.newLink, 0, [head(index), port(change.isolated)]);
+  // A port's flags exist only once it is a port; the kernel works one socket's messages off in order.
+  await Promise.all([
+    rt.change(`change link ${index}`, RTM.newLink, 0, payload),
+    ...(change.isolated === undefined
+      ? []
+      : [rt.change(`isolate port ${index}`, RTM.newLink, 0, [head(index), port(change.isolated)])]),
+  ]);
 }
 
 export type VethSpec = {
@@ -117,9 +122,11 @@ const kindInfo = (kind: LinkSpec['kind']): Buffer =>
   // Snooping would learn from pods' queries and then keep neighbour solicitations from ports.
   kind === 'bridge' ? info(kind, u8(BR.mcastSnooping, 0)) : info(kind);
 
-async function get(rt: Rtnl, name: string): Promise<Link | undefined> {
+const lean = u32(IFLA.extMask, SKIP_STATS);
+
+async function get(rt: Rtnl, what: string, payload: readonly Buffer[]): Promise<Link | undefined> {
   try {
-    const message = await rt.get(`get link ${name}`, RTM.getLink, [head(0), text(IFLA.ifname, name)]);
+    const message = await rt.get(`get link ${what}`, RTM.getLink, [...payload, lean]);
     return message && parseLink(message);
   } catch (error) {
     if (isNotFound(error)) return undefined;
@@ -127,16 +134,24 @@ async function get(rt: Rtnl, name: string): Promise<Link | undefined> {
   }
 }
 
+const byName = (rt: Rtnl, name: string): Promise<Link | undefined> =>
+  get(rt, name, [head(0), text(IFLA.ifname, name)]);
+
+/** Index 0 would ask for no link in particular. */
+const byIndex = async (rt: Rtnl, index: number): Promise<Link | undefined> =>
+  index > 0 ? get(rt, String(index), [head(index)]) : undefined;
+
 async function must(rt: Rtnl, name: string): Promise<Link> {
-  const link = await get(rt, name);
+  const link = await byName(rt, name);
   if (link === undefined) throw new LinuxError('ENODEV', `there is no link ${name}`);
   return link;
 }
 
 /** Links of the socket's namespace. */
 export const linksOn = (rt: Rtnl): Links => ({
-  list: async () => (await rt.dump('list links', RTM.getLink, [head(0)])).map(parseLink),
-  get: name => get(rt, name),
+  list: async () => (await rt.dump('list links', RTM.getLink, [head(0), lean])).map(parseLink),
+  get: name => byName(rt, name),
+  at: index => byIndex(rt, index),
   add: spec =>
     rt.change(`add link ${spec.name}`, RTM.newLink, FLAG.create | FLAG.excl, [
       head(0),

@@ -1,10 +1,7 @@
 /**
- * Set elements of our nft tables by nfnetlink (linux/netfilter/nf_tables.h): one atomic batch, one
- * round trip. A forked `nft` takes tens of milliseconds, more beside other people's large tables.
+ * Set elements of our nft tables as nfnetlink bytes (linux/netfilter/nf_tables.h): one atomic
+ * batch. A forked `nft` takes tens of milliseconds, more beside other people's large tables. Pure.
  */
-
-import { getSystemErrorName } from 'node:util';
-import { Protocol, RawNetlinkSocket } from 'netlink';
 import { attr, nest, text } from './attrs.ts';
 import { LinuxError } from './errors.ts';
 import type { ElementChange, NftFamily } from './types.ts';
@@ -23,6 +20,8 @@ const NESTED = 0x8000;
 const LIST = { table: 1, set: 2, elements: 3 } as const;
 const ELEMENT = { key: 1, data: 2 } as const;
 const DATA_VALUE = 1;
+/** IFNAMSIZ, with the closing NUL. */
+const NAME_SIZE = 16;
 
 const align = (length: number): number => (length + 3) & ~3;
 
@@ -32,9 +31,37 @@ export const concatKey = (...fields: readonly Uint8Array[]): Buffer =>
     fields.map(field => Buffer.concat([field, Buffer.alloc(align(field.length) - field.length)])),
   );
 
-/** An interface name as a key field: 16 bytes. */
-export const ifnameKey = (name: string): Buffer =>
-  Buffer.concat([Buffer.from(name), Buffer.alloc(16 - name.length)]);
+/** An interface name as a key field: 16 bytes. Throws LinuxError EINVAL where no link can have that name. */
+export function ifnameKey(name: string): Buffer {
+  const bytes = Buffer.from(name);
+  if (bytes.length === 0 || bytes.length >= NAME_SIZE)
+    throw new LinuxError('EINVAL', `${JSON.stringify(name)} is no link name: it takes 1 to 15 bytes`);
+  return Buffer.concat([bytes, Buffer.alloc(NAME_SIZE - bytes.length)]);
+}
+
+/** Elements of one set with one verb: one message, one acknowledgement. */
+export type ElementRun = {
+  readonly op: ElementChange['op'];
+  readonly set: string;
+  readonly elements: readonly ElementChange[];
+};
+
+/** A list attribute's length is 16 bits; a set's element takes 100 bytes and less. */
+const RUN_LIMIT = 200;
+
+function* runsOf(set: string, changes: readonly ElementChange[]): Generator<ElementRun> {
+  for (let at = 0; at < changes.length; ) {
+    const op = (changes[at] as ElementChange).op;
+    const other = changes.findIndex((change, n) => n > at && change.op !== op);
+    const end = Math.min(other < 0 ? changes.length : other, at + RUN_LIMIT);
+    yield { op, set, elements: changes.slice(at, end) };
+    at = end;
+  }
+}
+
+/** Set by set, in each the order given: what happens to one set is nothing to another. */
+export const elementRuns = (changes: readonly ElementChange[]): readonly ElementRun[] =>
+  [...Map.groupBy(changes, change => change.set)].flatMap(([set, own]) => [...runsOf(set, own)]);
 
 /** struct nlmsghdr and struct nfgenmsg before the attributes. */
 function message(
@@ -63,32 +90,32 @@ const element = ({ key, data }: ElementChange): Buffer =>
     ...(data === undefined ? [] : [nest(NESTED | ELEMENT.data, attr(DATA_VALUE, data))]),
   );
 
-/** One batch; message number n of the changes has sequence number `seq + 1 + n`. */
+/** One batch, all or nothing; run number n has sequence number `seq + 1 + n`. */
 export function encodeBatch(
   family: NftFamily,
   table: string,
-  changes: readonly ElementChange[],
+  runs: readonly ElementRun[],
   seq: number,
 ): Buffer {
   const none = Buffer.alloc(0);
-  const middle = changes.map((change, n) =>
+  const middle = runs.map(({ op, set, elements }, n) =>
     message(
-      change.op === 'add' ? TYPE.newElement : TYPE.deleteElement,
-      FLAG.ack | (change.op === 'add' ? FLAG.create : 0),
+      op === 'add' ? TYPE.newElement : TYPE.deleteElement,
+      FLAG.ack | (op === 'add' ? FLAG.create : 0),
       seq + 1 + n,
       FAMILY[family],
       0,
       Buffer.concat([
         text(LIST.table, table),
-        text(LIST.set, change.set),
-        nest(NESTED | LIST.elements, element(change)),
+        text(LIST.set, set),
+        nest(NESTED | LIST.elements, ...elements.map(element)),
       ]),
     ),
   );
   return Buffer.concat([
     message(TYPE.batchBegin, 0, seq, 0, SUBSYS_NFTABLES, none),
     ...middle,
-    message(TYPE.batchEnd, 0, seq + 1 + changes.length, 0, SUBSYS_NFTABLES, none),
+    message(TYPE.batchEnd, 0, seq + 1 + runs.length, 0, SUBSYS_NFTABLES, none),
   ]);
 }
 
@@ -105,71 +132,4 @@ export function parseAcks(bytes: Buffer): readonly Ack[] {
     at += align(length);
   }
   return acks;
-}
-
-export type SetElements = {
-  /** All or nothing. Rejects with LinuxError: ENOENT for a set or, on delete, an element that is not there. */
-  readonly change: (family: NftFamily, table: string, changes: readonly ElementChange[]) => Promise<void>;
-  readonly close: () => void;
-};
-
-type Waiting = { left: number; readonly done: (error?: LinuxError) => void };
-
-const TIMEOUT_MS = 5_000;
-
-/** Opens the socket in this process's network namespace. Changes may overlap in time. */
-export function openSetElements(): SetElements {
-  const waiting = new Map<number, Waiting>();
-  let seq = 1;
-
-  const onAck = ({ seq: number, errno }: Ack): void => {
-    const one = waiting.get(number);
-    if (one === undefined) return;
-    if (errno !== 0) {
-      const code = getSystemErrorName(errno);
-      one.done(new LinuxError(code, `nft set elements: ${code}`));
-      return;
-    }
-    one.left -= 1;
-    if (one.left === 0) one.done();
-  };
-  const open = (): RawNetlinkSocket => {
-    const made = new RawNetlinkSocket(Protocol.NETFILTER, {
-      recvBufferSize: 1 << 20,
-      sendBufferSize: 1 << 20,
-    });
-    made.unref();
-    made.on('message', bytes => parseAcks(bytes).forEach(onAck));
-    // The package closes a socket after an error; whoever waits for an answer would wait in vain.
-    made.on('error', error => {
-      socket = open();
-      for (const one of new Set(waiting.values()))
-        one.done(new LinuxError(error.code, `nft set elements: ${error.code}`));
-    });
-    return made;
-  };
-  let socket = open();
-
-  const change: SetElements['change'] = (family, table, changes) => {
-    const first = seq;
-    const numbers = Array.from({ length: changes.length + 2 }, (_, n) => first + n);
-    seq += numbers.length;
-    return new Promise((resolve, reject) => {
-      const done = (error?: LinuxError): void => {
-        clearTimeout(timer);
-        for (const number of numbers) waiting.delete(number);
-        error === undefined ? resolve() : reject(error);
-      };
-      const timer = setTimeout(
-        () => done(new LinuxError('ETIMEDOUT', 'nft set elements: the kernel did not answer')),
-        TIMEOUT_MS,
-      );
-      const one: Waiting = { left: changes.length, done };
-      for (const number of numbers) waiting.set(number, one);
-      socket.send(encodeBatch(family, table, changes, first), undefined, error => {
-        if (error) done(new LinuxError(error.code, `nft set elements: ${error.code}`, error));
-      });
-    });
-  };
-  return { change, close: () => socket.close() };
 }

@@ -1,8 +1,7 @@
 /** nftables through the program `nft`: its text is the one interface of it that is documented. */
-
 import type { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
-import { openSetElements, type SetElements } from './nfset.ts';
+import { openSetElements, type SetElements } from './nfsocket.ts';
 import type { Nft } from './types.ts';
 
 const ABSENT = /No such file or directory|does not exist/;

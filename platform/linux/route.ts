@@ -3,7 +3,7 @@ import { ROUTE_PROTOCOL } from '../../constants.ts';
 import { familyOf, ipFromBytes, ipToBytes, networkOf, prefixLength } from '../../ip.ts';
 import type { Cidr, Ip } from '../../types.ts';
 import { attr, nest, parseAttrs, readU32, u32 } from './attrs.ts';
-import { LinuxError } from './errors.ts';
+import { isNoRoute } from './errors.ts';
 import { AF, type Indexes } from './names.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
 import type { Route, Routes } from './types.ts';
@@ -113,12 +113,11 @@ export function routesOn(rt: Rtnl, indexes: Indexes): Routes {
           attr(RTA.dst, ipToBytes(ip)),
         ]);
         const attrs = parseAttrs(message?.subarray(12) ?? Buffer.alloc(0));
-        const link = (await indexes.names()).get(readU32(attrs.get(RTA.oif)) ?? 0);
+        const link = await indexes.name(readU32(attrs.get(RTA.oif)) ?? 0);
         const src = attrs.get(RTA.prefsrc);
         return link === undefined ? undefined : { link, src: src && ipFromBytes(src) };
       } catch (error) {
-        // Unreachable, prohibited, or no route at all: it leaves by no link.
-        if (error instanceof LinuxError) return undefined;
+        if (isNoRoute(error)) return undefined;
         throw error;
       }
     },

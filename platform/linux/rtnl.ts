@@ -43,6 +43,12 @@ export type Rtnl = {
 /** A request that the kernel does not answer in this time is lost: the socket's owner is gone. */
 const TIMEOUT_MS = 10_000;
 
+/** NLM_F_DUMP_INTR: what is dumped changed meanwhile, so something may be missing or there twice. */
+const DUMP_INTR = 0x10;
+
+/** A busy node changes a link every few milliseconds, and a dump of hundreds takes as long. */
+const DUMP_TRIES = 10;
+
 const toError = (what: string, error: unknown): LinuxError => {
   const message = error instanceof Error ? error.message : String(error);
   const timedOut = /Timeout/.test(message) ? 'ETIMEDOUT' : undefined;
@@ -74,14 +80,23 @@ export function rtnlOver(sockets: Sockets): Rtnl {
   ) => {
     try {
       const [messages] = await socket.request(type, [...payload], { flags, timeout: TIMEOUT_MS });
-      return messages.map(message => message.data);
+      return messages;
     } catch (error) {
       throw toError(what, error);
     }
   };
 
+  /** Rejects rather than to answer with half a table: who reads it removes what it does not find. */
+  const wholeDump: Rtnl['dump'] = async (what, type, payload) => {
+    for (let tries = 0; tries < DUMP_TRIES; tries += 1) {
+      const messages = await request(sockets.dumps(), what, type, FLAG.dump, payload);
+      if (!messages.some(message => message.flags & DUMP_INTR)) return messages.map(message => message.data);
+    }
+    throw new LinuxError('EINTR', `${what}: changed during each of ${DUMP_TRIES} readings`);
+  };
+
   const dump: Rtnl['dump'] = (what, type, payload) => {
-    const mine = turn.then(() => request(sockets.dumps(), what, type, FLAG.dump, payload));
+    const mine = turn.then(() => wholeDump(what, type, payload));
     turn = mine.catch(() => undefined);
     return mine;
   };
@@ -91,7 +106,7 @@ export function rtnlOver(sockets: Sockets): Rtnl {
       changes += 1;
       await request(sockets.requests(), what, type, flags, payload);
     },
-    get: async (what, type, payload) => (await request(sockets.requests(), what, type, 0, payload))[0],
+    get: async (what, type, payload) => (await request(sockets.requests(), what, type, 0, payload))[0]?.data,
     dump,
     changes: () => changes,
     close: () => {

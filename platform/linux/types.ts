@@ -64,6 +64,8 @@ export interface Links {
   list(): Promise<readonly Link[]>;
   /** Absent when there is no such link. */
   get(name: string): Promise<Link | undefined>;
+  /** By index; absent when there is no such link. */
+  at(index: number): Promise<Link | undefined>;
   add(spec: LinkSpec): Promise<void>;
   change(name: string, change: LinkChange): Promise<void>;
   remove(name: string): Promise<void>;
@@ -134,6 +136,8 @@ export type WgChange =
 export interface Wg {
   /** Absent when the device is not there or no engine answers for it. */
   dump(link: string): Promise<WgDevice | undefined>;
+  /** Whether the last dump of this link was answered; false before the first. Asks nobody. */
+  answered(link: string): boolean;
   /** All changes in one call of `wg set`, in the order given; private keys go by a pipe, never by argv. */
   set(link: string, changes: readonly WgChange[]): Promise<void>;
 }
@@ -154,7 +158,7 @@ export interface Nft {
   apply(text: string): Promise<void>;
   /** `nft -s list table FAMILY NAME`; absent when there is no such table. `terse` leaves out set elements. */
   list(family: string, table: string, terse?: boolean): Promise<string | undefined>;
-  /** Set elements in one atomic batch, without a fork. Deleting what is not there is ENOENT. */
+  /** Set elements in one atomic batch of up to 2,000, without a fork. Deleting what is not there is ENOENT. */
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }
 

@@ -34,18 +34,25 @@ export const setArguments = (changes: readonly WgChange[]): readonly string[] =>
 const privateKey = (changes: readonly WgChange[]): string =>
   changes.flatMap(c => (c.kind === 'device' && c.privateKey !== undefined ? [c.privateKey] : []))[0] ?? '';
 
-export const wgOver = (exec: Exec, changed: () => void): Wg => ({
-  dump: async link => {
-    try {
-      return parseWgDump(await exec(['wg', 'show', link, 'dump']));
-    } catch (error) {
-      if (ABSENT.test((error as LinuxError).message)) return undefined;
-      throw error;
-    }
-  },
-  set: async (link, changes) => {
-    changed();
-    const key = privateKey(changes);
-    await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '');
-  },
-});
+export function wgOver(exec: Exec, changed: () => void): Wg {
+  const answering = new Set<string>();
+  return {
+    dump: async link => {
+      answering.delete(link);
+      try {
+        const device = parseWgDump(await exec(['wg', 'show', link, 'dump']));
+        answering.add(link);
+        return device;
+      } catch (error) {
+        if (ABSENT.test((error as LinuxError).message)) return undefined;
+        throw error;
+      }
+    },
+    answered: link => answering.has(link),
+    set: async (link, changes) => {
+      changed();
+      const key = privateKey(changes);
+      await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '');
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/** The nfnetlink socket by which set elements are changed. */
+import { getSystemErrorName } from 'node:util';
+import { Protocol, RawNetlinkSocket } from 'netlink';
+import { LinuxError } from './errors.ts';
+import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks } from './nfset.ts';
+import type { ElementChange, NftFamily } from './types.ts';
+
+export type SetElements = {
+  /**
+   * All or nothing, up to 2,000 elements (larger lists go in several batches, one after the other).
+   * Rejects with LinuxError: ENOENT for a set or, on delete, an element that is not there.
+   */
+  readonly change: (family: NftFamily, table: string, changes: readonly ElementChange[]) => Promise<void>;
+  readonly close: () => void;
+};
+
+type Waiting = { left: number; readonly done: (error?: LinuxError) => void };
+
+const TIMEOUT_MS = 5_000;
+
+/** Elements of one batch: well under the 212,992 bytes that a socket's send buffer has by default. */
+const BATCH_LIMIT = 2_000;
+
+const failed = (code: string, cause?: unknown): LinuxError =>
+  new LinuxError(code, `nft set elements: ${code}`, cause);
+
+/** Runs as batches of at most BATCH_LIMIT elements. */
+function batchesOf(runs: readonly ElementRun[]): readonly (readonly ElementRun[])[] {
+  const batches: ElementRun[][] = [];
+  let room = 0;
+  for (const run of runs) {
+    if (run.elements.length > room) {
+      batches.push([]);
+      room = BATCH_LIMIT;
+    }
+    batches.at(-1)?.push(run);
+    room -= run.elements.length;
+  }
+  return batches;
+}
+
+/** Opens the socket in this process's network namespace. Changes may overlap in time. */
+export function openSetElements(): SetElements {
+  const waiting = new Map<number, Waiting>();
+  let seq = 1;
+
+  const onAck = ({ seq: number, errno }: Ack): void => {
+    const one = waiting.get(number);
+    if (one === undefined) return;
+    if (errno !== 0) {
+      one.done(failed(getSystemErrorName(errno)));
+      return;
+    }
+    one.left -= 1;
+    if (one.left === 0) one.done();
+  };
+
+  const open = (): RawNetlinkSocket => {
+    const made = new RawNetlinkSocket(Protocol.NETFILTER, {
+      recvBufferSize: 1 << 20,
+      sendBufferSize: 1 << 20,
+    });
+    made.unref();
+    made.on('message', bytes => parseAcks(bytes).forEach(onAck));
+    // The package closes a socket after an error; whoever waits for an answer would wait in vain.
+    made.on('error', error => {
+      socket = open();
+      for (const one of new Set(waiting.values())) one.done(failed(error.code));
+    });
+    return made;
+  };
+  let socket = open();
+
+  const send = (family: NftFamily, table: string, runs: readonly ElementRun[]): Promise<void> => {
+    const first = seq;
+    const numbers = Array.from({ length: runs.length + 2 }, (_, n) => first + n);
+    seq += numbers.length;
+    return new Promise((resolve, reject) => {
+      const done = (error?: LinuxError): void => {
+        clearTimeout(timer);
+        for (const number of numbers) waiting.delete(number);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const timer = setTimeout(
+        () => done(new LinuxError('ETIMEDOUT', 'nft set elements: the kernel did not answer')),
+        TIMEOUT_MS,
+      );
+      const one: Waiting = { left: runs.length, done };
+      for (const number of numbers) waiting.set(number, one);
+      socket.send(encodeBatch(family, table, runs, first), undefined, error => {
+        if (error) done(failed(error.code, error));
+      });
+    });
+  };
+
+  const change: SetElements['change'] = async (family, table, changes) => {
+    for (const runs of batchesOf(elementRuns(changes))) await send(family, table, runs);
+  };
+  return { change, close: () => socket.close() };
+}
