@@ -139,7 +139,7 @@ function largest(family: Family, first: bigint, last: bigint): number {
 }
 
 /** A range as the fewest CIDRs. */
-export function rangeToCidrs({ family, first, last }: Range): Cidr[] {
+function rangeToCidrs({ family, first, last }: Range): Cidr[] {
   const cidrs: Cidr[] = [];
   for (let at = first; at <= last; ) {
     const length = largest(family, at, last);

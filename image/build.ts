@@ -23,7 +23,8 @@ const merge = (parts: Parts): Entries => new Map(Object.values(parts).flatMap(en
 const specOf = (arch: Arch, { versions }: Contents): ImageSpec => ({
   name: IMAGE,
   architecture: arch,
-  entrypoint: ['/usr/bin/node', `/${HOME}/main.mjs`],
+  // The agent is small and long-lived: memory matters more than speed, on small boards above all.
+  entrypoint: ['/usr/bin/node', '--optimize-for-size', '--max-semi-space-size=1', `/${HOME}/main.mjs`],
   env: ['PATH=/usr/sbin:/usr/bin'],
   labels: {
     'org.opencontainers.image.title': 'weft',

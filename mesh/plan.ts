@@ -20,7 +20,7 @@ const byNode = (a: { readonly node: string }, b: { readonly node: string }): num
   a.node < b.node ? -1 : a.node > b.node ? 1 : 0;
 
 /** First usable address of a pod CIDR: the pods' gateway, and the node's address inside the mesh. */
-export const gatewayOf = (cidr: Cidr): Ip => nthAddress(cidr, 1n);
+const gatewayOf = (cidr: Cidr): Ip => nthAddress(cidr, 1n);
 
 const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
   aggregate(
