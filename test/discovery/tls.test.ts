@@ -69,7 +69,7 @@ async function setUp(t: TestContext): Promise<SetUp> {
   const server: Server = createServer(options, (request, response) => {
     const socket = request.socket as TLSSocket;
     const subject = socket.authorized ? socket.getPeerCertificate().subject.CN : null;
-    if (banned.has(subject ?? '')) response.statusCode = 401;
+    if (banned.has(String(subject))) response.statusCode = 401;
     response.end(JSON.stringify({ subject, authorization: request.headers.authorization ?? null }));
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
