@@ -1,0 +1,57 @@
+/** The demo, as a user runs it: its JSON, its status, and that it leaves nothing behind. */
+import assert from 'node:assert/strict';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import type { DemoReport } from '../examples/demo/report.ts';
+
+const MAIN = `${import.meta.dirname}/../examples/demo/main.ts`;
+const exec = promisify(execFile);
+
+const links = (): string => execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' });
+const daemons = (): string[] =>
+  execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+    .split('\n')
+    .filter(line => /wireguard-go weft-wg$|main\.ts agent --node node\d/.test(line));
+
+test('every pod reaches every pod, nothing in clear, nothing left behind', async () => {
+  const before = links();
+  const running = daemons().length;
+  const { stdout } = await exec(process.execPath, [MAIN, '--json'], { timeout: 120_000 });
+  const report = JSON.parse(stdout) as DemoReport;
+  assert.deepEqual(report.failures, []);
+  assert.equal(report.ok, true);
+  assert.equal(report.pods.length, 6);
+  assert.equal(report.pings.length, 72);
+  assert.ok(report.pings.every(ping => ping.rttMs !== undefined));
+  assert.equal(report.peers.length, 6);
+  assert.ok(report.wire.wireguardPackets > 0 && report.wire.payloadInTunnel);
+  assert.equal(report.wire.podAddressPackets, 0);
+  assert.equal(links(), before);
+  assert.equal(daemons().length, running);
+  assert.ok(!existsSync('/run/weft/agent.sock'));
+});
+
+test('Ctrl-C in the middle ends everything', async () => {
+  const running = daemons().length;
+  const child = spawn(process.execPath, [MAIN], { stdio: ['ignore', 'ignore', 'pipe'] });
+  await new Promise<void>(resolve => {
+    child.stderr.on('data', chunk => {
+      if (String(chunk).includes('Making two pods')) resolve();
+    });
+  });
+  child.kill('SIGINT');
+  const code = await new Promise(resolve => child.once('exit', resolve));
+  assert.notEqual(code, 0);
+  assert.equal(daemons().length, running);
+});
+
+test('bad options are told', async () => {
+  const { code, stderr } = await exec(process.execPath, [MAIN, '--nodes', '1']).then(
+    () => ({ code: 0, stderr: '' }),
+    error => error as { code: number; stderr: string },
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /--nodes must be 2 to 20/);
+});
