@@ -21,7 +21,7 @@ export type CandidateFacts = {
 
 /** Links whose addresses are of this host only: ours, and those of container engines and other CNIs. */
 const INNER = new RegExp(
-  `^(?:lo|${BRIDGE}|${WG_LINK}|${VETH_PREFIX}.*|docker.*|podman.*|lxc.*|lxdbr.*|virbr.*|cni.*|flannel.*|cilium.*|cali.*|vxlan.*|tunl\\d*|kube-.*|nodelocaldns|br-.*|veth.*|dummy.*)$`,
+  `^(?:lo|${BRIDGE}|${WG_LINK}|${VETH_PREFIX}.*|docker.*|podman.*|lxc.*|lxdbr.*|virbr.*|cni.*|flannel.*|cilium.*|cali.*|vxlan.*|tunl\\d*|kube-.*|nodelocaldns|br-[0-9a-f]{12}|veth.*|dummy.*)$`,
 );
 
 /** Privacy extensions give a link many addresses of one prefix; two of them are enough. */
@@ -38,7 +38,7 @@ function fromInterfaces({ links, addresses }: CandidateFacts): readonly Ip[] {
   const outer = new Set(links.filter(link => link.up && !INNER.test(link.name)).map(link => link.name));
   const seen = new Map<string, number>();
   return addresses
-    .filter(address => outer.has(address.link))
+    .filter(address => outer.has(address.link) && address.fleeting === undefined)
     .flatMap(({ link, address }) => {
       const ip = parseIp(address.split('/')[0] as string);
       return ip.ok ? [{ link, ip: ip.value }] : [];

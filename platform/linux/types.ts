@@ -41,7 +41,12 @@ export type LinkChange = {
 };
 
 /** `address` with its prefix length: `10.42.0.1/32`. IPv6 addresses are always added without DAD. */
-export type Address = { readonly link: string; readonly address: string };
+export type Address = {
+  readonly link: string;
+  readonly address: string;
+  /** Said by `list` only: an IPv6 address that is temporary (RFC 8981), deprecated or not (yet) verified. */
+  readonly fleeting?: true;
+};
 
 export type Route = {
   readonly dst: Cidr;

@@ -67,7 +67,7 @@ test('addresses of our links and of other networks on this host never', () => {
     'docker_gwbridge',
     'cni0',
     'flannel.1',
-    'br-1a2b',
+    'br-0a1b2c3d4e5f',
     'veth12',
     'kube-ipvs0',
     'virbr0',
@@ -105,6 +105,25 @@ test('pod and service ranges, and what is reached by the tunnel, never, whoever 
     }),
     ['ext 203.0.113.9:51820', 'host 10.9.0.1:51820'],
   );
+});
+
+test('a bridge that the host’s owner made is an interface like others', () => {
+  const links = ['br0', 'br-lan', 'br-ex', 'vmbr0'];
+  assert.equal(
+    shown({
+      links: links.map(name => link(name)),
+      addresses: links.flatMap((l, n) => on(l, `10.3.${n}.1/24`)),
+    }).length,
+    links.length,
+  );
+});
+
+test('addresses that will soon be gone are told to nobody', () => {
+  const [stable, temporary] = on('eth0', '2001:db8::7/64', '2001:db8::1/64');
+  assert.ok(stable && temporary);
+  assert.deepEqual(shown({ addresses: [stable, { ...temporary, fleeting: true }] }), [
+    'ext [2001:db8::7]:51820',
+  ]);
 });
 
 test('many addresses of one prefix do not crowd out the others', () => {
