@@ -1,0 +1,30 @@
+/** The kernel contract on this machine's kernel, in a namespace of its own. */
+import { openSync } from 'node:fs';
+import { openKernel } from '../../platform/linux/kernel.ts';
+import { createVeth } from '../../platform/linux/link.ts';
+import type { Subject } from '../contract/kernel.helpers.ts';
+import { kernelContract } from '../contract/kernel.ts';
+import { enterLab } from '../lab/reenter.ts';
+
+await enterLab(import.meta.filename);
+
+function open(): Subject {
+  const kernel = openKernel();
+  const here = openSync('/proc/self/ns/net', 'r');
+  let made = 0;
+  return {
+    kernel,
+    addVeth: async name => {
+      made += 1;
+      const mac = (end: number): string =>
+        Buffer.from([2, 0, end, 0, made >> 8, made & 255])
+          .toString('hex')
+          .replace(/..(?!$)/g, '$&:');
+      const ends = { name, mac: mac(1), peerName: `${name}p`, peerMac: mac(2) };
+      await createVeth(kernel.rt, { ...ends, mtu: 1500, peerNetnsFd: here });
+      await kernel.links.change(`${name}p`, { up: true });
+    },
+  };
+}
+
+kernelContract('linux', open);
