@@ -43,6 +43,8 @@ export type Discovery = {
   readonly state: () => WatchState;
   /** Host of a force-endpoint → its addresses, literal ones too. */
   readonly resolved: () => ReadonlyMap<string, readonly Ip[]>;
+  /** The peer of this force-endpoint's host is silent: look its name up again, as often as you like to say so. */
+  readonly lookAgain: (host: string) => void;
   /** What our Node shall show from now on; the same again costs nothing. */
   readonly publish: (wanted: {
     readonly publicKey: PublicKey;
@@ -158,6 +160,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     },
     state: watch.state,
     resolved: resolver.resolved,
+    lookAgain: resolver.hurry,
     publish: publisher.want,
     publication: publisher.publication,
     event: events.post,

@@ -16,6 +16,9 @@ export const systemLookup: Lookup = async host =>
 
 const EVERY_MS = 60_000;
 
+/** A peer that is silent may have moved: its name is looked up again, but not more often than this. */
+const HURRY_MS = 5_000;
+
 /** Names asked for at the same time; libuv runs no more lookups than that at once either. */
 const AT_ONCE = 2;
 
@@ -25,6 +28,8 @@ const LIMIT_MS = 10_000;
 export type Resolver = {
   /** Exactly these hosts from now on; literal addresses are resolved at once. */
   readonly want: (hosts: readonly string[]) => void;
+  /** Looks this host up again now, unless that was done a moment ago. Not one of those wanted: nothing. */
+  readonly hurry: (host: string) => void;
   /** The same map until something changes. A name that fails keeps the addresses it had. */
   readonly resolved: () => ReadonlyMap<string, readonly Ip[]>;
   readonly close: () => Promise<void>;
@@ -37,7 +42,12 @@ export type ResolverOptions = {
   readonly clock: Clock;
 };
 
-type Name = { readonly ips: readonly Ip[]; readonly dueAt: number; readonly failures: number };
+type Name = {
+  readonly ips: readonly Ip[];
+  readonly askedAt: number;
+  readonly dueAt: number;
+  readonly failures: number;
+};
 
 const parseAll = (texts: readonly string[]): readonly Ip[] =>
   [...new Set(texts.flatMap(text => (r => (r.ok ? [r.value] : []))(parseIp(text))))].sort(compareIps);
@@ -98,15 +108,16 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
   const resolveOne = async (host: string): Promise<void> => {
     const before = names.get(host);
     if (before === undefined) return;
+    const askedAt = clock.now();
     try {
       const ips = await limited(host);
-      if (names.has(host)) names.set(host, { ips, dueAt: clock.now() + EVERY_MS, failures: 0 });
+      if (names.has(host)) names.set(host, { ips, askedAt, dueAt: clock.now() + EVERY_MS, failures: 0 });
     } catch (error) {
       if (closed) return;
       complain(host, before, error);
       const failures = before.failures + 1;
       const dueAt = clock.now() + Math.min(EVERY_MS, 2_000 * 2 ** Math.min(failures, 5));
-      if (names.has(host)) names.set(host, { ips: before.ips, dueAt, failures });
+      if (names.has(host)) names.set(host, { ips: before.ips, askedAt, dueAt, failures });
     }
     publish();
   };
@@ -138,9 +149,15 @@ export function startResolver({ lookup: ask, onChange, log, clock }: ResolverOpt
       );
       for (const host of names.keys()) if (!wanted.has(host)) names.delete(host);
       const fresh = [...wanted].filter(host => !literals.has(host) && !names.has(host));
-      for (const host of fresh) names.set(host, { ips: [], dueAt: 0, failures: 0 });
+      for (const host of fresh) names.set(host, { ips: [], askedAt: clock.now(), dueAt: 0, failures: 0 });
       publish();
       if (fresh.length > 0) runner.mark();
+    },
+    hurry: host => {
+      const name = names.get(host);
+      if (name === undefined || clock.now() - name.askedAt < HURRY_MS) return;
+      names.set(host, { ...name, askedAt: clock.now(), dueAt: 0 });
+      runner.mark();
     },
     resolved: () => map,
     close: async () => {

@@ -100,6 +100,25 @@ test('names that hang are given up, never asked for twice at a time, and the oth
   assert.equal(most(), 5, 'one lookup a name, however long it hangs');
 });
 
+test('a silent peer’s name is looked up again at once, but not over and over', async t => {
+  const { resolver, zone, clock, asked } = setUp(t);
+  zone.set('x.example', ['203.0.113.7']);
+  resolver.want(['x.example']);
+  await clock.advance(10_000);
+  zone.set('x.example', ['203.0.113.8']);
+  for (let n = 0; n < 45; n += 1) {
+    resolver.hurry('x.example');
+    resolver.hurry('other.example');
+    await clock.advance(100);
+  }
+  assert.deepEqual(resolver.resolved().get('x.example'), ['203.0.113.8']);
+  assert.deepEqual(asked, ['x.example', 'x.example']);
+  await clock.advance(1_000);
+  resolver.hurry('x.example');
+  await clock.advance(1_000);
+  assert.equal(asked.length, 3);
+});
+
 test('a name that is wanted no more is forgotten', async t => {
   const { resolver, zone, clock, asked } = setUp(t);
   zone.set('x.example', ['203.0.113.7']);
