@@ -120,12 +120,14 @@ type Json = Readonly<Record<string, unknown>>;
 
 const record = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
 
-const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
+/** Not by String(): an object from JSON may have a `toString` of its own that is no function. */
+const show = (value: unknown): string => {
+  const text = typeof value === 'string' ? value : Object.prototype.toString.call(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+};
 
 const complain = (annotation: string, value: unknown, errors: readonly string[]): AnnotationError[] =>
-  errors.length === 0
-    ? []
-    : [{ annotation, value: shorten(String(value)), message: `the value ${errors.join('; ')}` }];
+  errors.length === 0 ? [] : [{ annotation, value: show(value), message: `the value ${errors.join('; ')}` }];
 
 const own = (values: Json, key: string): unknown => (Object.hasOwn(values, key) ? values[key] : undefined);
 
@@ -152,7 +154,7 @@ function slips(values: Json): AnnotationError[] {
       : [
           {
             annotation: key,
-            value: shorten(String(values[key])),
+            value: show(values[key]),
             message: `there is no such annotation; ${known} is meant?`,
           },
         ];

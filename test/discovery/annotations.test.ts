@@ -93,6 +93,18 @@ const nasty = fc.oneof(
   ),
 );
 
+test('an object with a toString of its own in place of a value is an error like others', () => {
+  for (const value of [
+    { toString: 0 },
+    { toString: null, valueOf: null },
+    JSON.parse('{"__proto__":null}'),
+  ]) {
+    const [error, ...more] = factOf({ 'weft.network/public-key': value, 'weft.network/relya': value }).errors;
+    assert.equal(error?.message, 'the value is not a string');
+    assert.equal(more.length, 1);
+  }
+});
+
 test('any value of any annotation: no throw, at most one error each, and the Node counts', () => {
   fc.assert(
     fc.property(fc.constantFrom(...table), fc.oneof(nasty, fc.anything()), (entry, value) => {
