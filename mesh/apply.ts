@@ -7,7 +7,7 @@ import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import { diff } from './diff.ts';
-import { type LinkPlan, nodeAddresses, nodeLinks, nodeSysctls } from './links.ts';
+import { FORWARDING6, type LinkPlan, nodeAddresses, nodeLinks, nodeSysctls, type SysctlPlan } from './links.ts';
 import { meshTable } from './nft.ts';
 import { meshRoutes } from './routes.ts';
 import type { MeshPlan } from './types.ts';
@@ -63,15 +63,33 @@ export async function applyAddresses(kernel: Kernel, plan: MeshPlan): Promise<nu
   return add.length + remove.length;
 }
 
-/** A key that the kernel does not have (IPv6 switched off) is passed over. */
-export async function applySysctls(kernel: Kernel, plan: MeshPlan): Promise<number> {
+/** Absent keys (IPv6 switched off) are passed over. */
+async function write(kernel: Kernel, { key, value }: SysctlPlan, only?: string): Promise<number> {
+  const now = await kernel.sysctls.read(key);
+  if (now === undefined || now === value || (only !== undefined && now !== only)) return 0;
+  await kernel.sysctls.write(key, value);
+  return 1;
+}
+
+/**
+ * A host that forwards IPv6 ignores router advertisements, and would lose its default route, unless
+ * accept_ra is 2. So 1 becomes 2 on all links of others, and for those still to come; 0 stays.
+ */
+async function keepRouterAdvertisements(kernel: Kernel): Promise<number> {
+  const links = (await kernel.links.list()).map(link => link.name).filter(name => !isOurs(name));
   let changes = 0;
-  for (const { key, value } of nodeSysctls(plan)) {
-    const now = await kernel.sysctls.read(key);
-    if (now === undefined || now === value) continue;
-    await kernel.sysctls.write(key, value);
-    changes += 1;
-  }
+  for (const name of ['default', ...links])
+    changes += await write(kernel, { key: `ipv6/conf/${name}/accept_ra`, value: '2' }, '1');
+  return changes;
+}
+
+const isOurs = (link: string): boolean => link === BRIDGE || link === WG_LINK || link.startsWith(VETH_PREFIX);
+
+export async function applySysctls(kernel: Kernel, plan: MeshPlan): Promise<number> {
+  const wanted = nodeSysctls(plan);
+  const forwards6 = wanted.some(({ key }) => key === FORWARDING6);
+  let changes = forwards6 ? await keepRouterAdvertisements(kernel) : 0;
+  for (const sysctl of wanted) changes += await write(kernel, sysctl);
   return changes;
 }
 

@@ -31,13 +31,15 @@ const V4: readonly SysctlPlan[] = [
   { key: `ipv4/conf/${WG_LINK}/rp_filter`, value: '2' },
 ];
 
+export const FORWARDING6 = 'ipv6/conf/all/forwarding';
+
 const V6: readonly SysctlPlan[] = [
-  { key: 'ipv6/conf/all/forwarding', value: '1' },
+  { key: FORWARDING6, value: '1' },
   { key: `ipv6/conf/${BRIDGE}/accept_ra`, value: '0' },
   { key: `ipv6/conf/${BRIDGE}/accept_dad`, value: '0' },
 ];
 
-/** In the order in which they must be written. */
+/** In the order in which they must be written; before the IPv6 ones others' accept_ra. */
 export const nodeSysctls = (plan: MeshPlan): readonly SysctlPlan[] => {
   const has = (family: 4 | 6) => plan.self.gateways.some(gateway => familyOf(gateway) === family);
   return [...(has(4) ? V4 : []), ...(has(6) ? V6 : [])];
