@@ -19,7 +19,7 @@ import { type KubeObject, parseListPage, parseWatchLine } from './watchevent.ts'
 const LIST_ACCEPT = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json';
 const WATCH_ACCEPT = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json';
 
-/** A watch that ends before this without a word is an error. */
+/** A watch that ends before this is an error, whatever it said: else a server could keep us in a circle. */
 const AT_ONCE_MS = 1_000;
 
 /** One that has lived so long shows that the server is well: the pauses begin anew. */
@@ -227,10 +227,11 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
         lines += 1;
       }
     } finally {
-      if (lines > 0 || clock.now() - opened > STABLE_MS)
+      const lived = clock.now() - opened;
+      if (lived > STABLE_MS || (lines > 0 && lived > AT_ONCE_MS))
         Object.assign(progress, { failures: 0, expired: false });
     }
-    if (lines === 0 && clock.now() - opened < AT_ONCE_MS)
+    if (clock.now() - opened < AT_ONCE_MS)
       throw new ApiError('the API server closed the watch at once', { reason: 'Closed' });
   };
 

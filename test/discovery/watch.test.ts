@@ -329,6 +329,31 @@ test('a held list adds what is new, and is dropped when the Nodes are back', asy
   assert.equal(known.size, 5);
 });
 
+for (const [name, tail] of [
+  ['closes every watch after one line', ''],
+  [
+    'says 410 after one line',
+    '{"type":"ERROR","object":{"code":410,"reason":"Expired","message":"too old"}}\n',
+  ],
+  ['sends junk after one line', 'junk\n'],
+] as const)
+  test(`a server that ${name} is asked less and less often`, async t => {
+    const limits = { ...quick, backoff: { firstMs: 40, maxMs: 40_000 } };
+    const { server, watching, lists } = await setUp(t, ['a'], limits);
+    await watching('first');
+    const spoil = setInterval(() => {
+      if (server.watchers() === 0) return;
+      server.bookmark();
+      server.raw(tail);
+      server.endWatches();
+    }, 1);
+    t.after(() => clearInterval(spoil));
+    await pause(600);
+    const watches = server.requests.filter(r => r.includes('watch=true')).length;
+    assert.ok(watches > 1 && watches < 12, `${watches} watches`);
+    assert.ok(lists() < 12, `${lists()} lists`);
+  });
+
 test('close ends it in the middle of everything', async t => {
   const { server, watching, watch } = await setUp(t, ['a']);
   await watching('first');
