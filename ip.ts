@@ -19,11 +19,27 @@ const BITS = { 4: 32, 6: 128 } as const;
 export const familyOf = (text: Ip | Cidr | Endpoint): Family =>
   text.startsWith('[') || text.indexOf(':') !== text.lastIndexOf(':') ? 6 : 4;
 
+/** Every pass of the agent looks at the same few thousand addresses of the same nodes again. */
+const REMEMBERED = 20_000;
+
+export function remember<K, V>(compute: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return key => {
+    const old = known.get(key);
+    if (old !== undefined) return old;
+    if (known.size >= REMEMBERED) known.clear();
+    const value = compute(key);
+    known.set(key, value);
+    return value;
+  };
+}
+
 /** Number of an address that has been parsed. */
-export const ipToNumber = (ip: Ip): bigint =>
+export const ipToNumber = remember((ip: Ip): bigint =>
   familyOf(ip) === 4
-    ? ip.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n)
-    : new Address6(ip).bigInt();
+    ? BigInt(ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0))
+    : new Address6(ip).bigInt(),
+);
 
 /** Canonical text of a number; RFC 5952 for IPv6. */
 export const ipFromNumber = (family: Family, number: bigint): Ip =>
@@ -64,7 +80,7 @@ export function parseCidr(text: string): Result<Cidr> {
 }
 
 /** `203.0.113.7:51820` or `[2001:db8::1]:51820` with a literal address. */
-export function parseEndpoint(text: string): Result<{ readonly ip: Ip; readonly port: number }> {
+export const parseEndpoint = remember((text: string): Result<{ readonly ip: Ip; readonly port: number }> => {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const ip = parseIp(match?.[1] ?? match?.[2] ?? '');
   const port = Number(match?.[3]);
@@ -74,7 +90,7 @@ export function parseEndpoint(text: string): Result<{ readonly ip: Ip; readonly 
       `${JSON.stringify(text)} is not an endpoint such as 203.0.113.7:51820 or [2001:db8::1]:51820`,
     );
   return ok({ ip: ip.value, port });
-}
+});
 
 export const toEndpoint = (ip: Ip, port: number): Endpoint =>
   (familyOf(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`) as Endpoint;
@@ -85,11 +101,11 @@ export const prefixLength = (cidr: Cidr): number => Number(cidr.slice(cidr.index
 /** Address part of a parsed CIDR. */
 export const networkOf = (cidr: Cidr): Ip => cidr.slice(0, cidr.indexOf('/')) as Ip;
 
-export function cidrRange(cidr: Cidr): Range {
+export const cidrRange = remember((cidr: Cidr): Range => {
   const family = familyOf(cidr);
   const first = ipToNumber(networkOf(cidr));
   return { family, first, last: first + mask(family, prefixLength(cidr)) };
-}
+});
 
 /** The address `n` steps above the network's first. Throws RangeError beyond its last. */
 export function nthAddress(cidr: Cidr, n: bigint): Ip {

@@ -6,7 +6,7 @@
  * reason; the others are not touched by it.
  */
 import type { NodeFact } from '../discovery/types.ts';
-import { aggregate, compareCidrs, containsCidr, nthAddress } from '../ip.ts';
+import { aggregate, compareCidrs, containsCidr, nthAddress, remember } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { claims } from './claims.ts';
 import { rankEndpoints } from './rank.ts';
@@ -20,7 +20,7 @@ const byNode = (a: { readonly node: string }, b: { readonly node: string }): num
   a.node < b.node ? -1 : a.node > b.node ? 1 : 0;
 
 /** First usable address of a pod CIDR: the pods' gateway, and the node's address inside the mesh. */
-const gatewayOf = (cidr: Cidr): Ip => nthAddress(cidr, 1n);
+const gatewayOf = remember((cidr: Cidr): Ip => nthAddress(cidr, 1n));
 
 const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
   aggregate(
