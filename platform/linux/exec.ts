@@ -14,6 +14,7 @@ const ERRNO: readonly (readonly [RegExp, string])[] = [
   [/No such device(?: or address)?$/, 'ENODEV'],
   [/Operation not permitted$/, 'EPERM'],
   [/Operation not supported$/, 'EOPNOTSUPP'],
+  [/Protocol not supported$/, 'EPROTONOSUPPORT'],
   [/Address already in use$/, 'EADDRINUSE'],
   [/Device or resource busy$/, 'EBUSY'],
 ];

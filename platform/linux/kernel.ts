@@ -1,5 +1,6 @@
 /** The real kernel of this network namespace. */
 import { addressesOn } from './addr.ts';
+import { LinuxError } from './errors.ts';
 import { countingExec } from './exec.ts';
 import { linksOn } from './link.ts';
 import { indexesOn } from './names.ts';
@@ -15,18 +16,24 @@ import { wgOver } from './wg.ts';
 export type KernelOptions = {
   /** Where /proc/sys/net of this namespace can be written. */
   readonly sysctlBase?: string;
+  /** Path of the CNI binary: by it `watch` listens. Without it there is no watching. */
+  readonly monitor?: string;
+  /** Told when the monitor ends by itself; it is started again. */
+  readonly trouble?: (message: string) => void;
 };
 
 /** `rt`: the same socket for messages that no verb covers (pods' veths by index). */
 export type LinuxKernel = Kernel & { readonly rt: Rtnl };
 
-export function openKernel({ sysctlBase = defaultSysctlBase() }: KernelOptions = {}): LinuxKernel {
+export function openKernel(options: KernelOptions = {}): LinuxKernel {
+  const { sysctlBase = defaultSysctlBase(), monitor, trouble = () => {} } = options;
   const rt = openRtnl();
   let spawns = 0;
   let changes = 0;
-  const exec = countingExec(() => {
+  const spawned = (): void => {
     spawns += 1;
-  });
+  };
+  const exec = countingExec(spawned);
   const changed = (): void => {
     changes += 1;
   };
@@ -42,7 +49,14 @@ export function openKernel({ sysctlBase = defaultSysctlBase() }: KernelOptions =
     sysctls: sysctlsAt(sysctlBase, changed),
     wg: wgOver(exec, changed),
     nft,
-    watch: watchKernel,
+    watch: (kinds, onEvent) => {
+      if (monitor === undefined)
+        throw new LinuxError(
+          'ENOENT',
+          'watch needs the CNI binary: open the kernel with its path as monitor',
+        );
+      return watchKernel({ program: monitor, spawned, trouble }, kinds, onEvent);
+    },
     counts: () => ({ spawns, changes: changes + rt.changes() }),
     close: async () => {
       nft.close();

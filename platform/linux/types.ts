@@ -177,7 +177,10 @@ export interface Kernel {
   readonly sysctls: Sysctls;
   readonly wg: Wg;
   readonly nft: Nft;
-  /** Calls back on each change of the kind in this namespace, not debounced; returns the way to stop. */
+  /**
+   * Calls back for each kind when listening has begun, and then on changes of the kind in this
+   * namespace, not debounced; returns the way to stop.
+   */
   watch(kinds: readonly KernelEvent[], onEvent: (kind: KernelEvent) => void): () => void;
   /** Number of processes spawned and of changing calls so far, for tests and metrics. */
   counts(): { readonly spawns: number; readonly changes: number };

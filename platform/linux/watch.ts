@@ -1,45 +1,97 @@
-/** The kernel's own news of links, addresses, routes, neighbours and nft rules in this namespace. */
-import { Protocol, RawNetlinkSocket } from 'netlink';
+/**
+ * The kernel's own news of links, addresses, routes, neighbours and nft rules in this namespace,
+ * by way of a small program (cni/shim/monitor.c). Not by the netlink package: a storm of news
+ * overflows its socket, and it answers the error that follows by ending the process (seen: SIGABRT).
+ */
+import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { KernelEvent } from './types.ts';
 
-/** RTNLGRP_* and NFNLGRP_NFTABLES. */
-const GROUPS: Readonly<
-  Record<KernelEvent, { readonly protocol: number; readonly groups: readonly number[] }>
-> = {
-  link: { protocol: Protocol.ROUTE, groups: [1] },
-  neighbour: { protocol: Protocol.ROUTE, groups: [3] },
-  address: { protocol: Protocol.ROUTE, groups: [5, 9] },
-  route: { protocol: Protocol.ROUTE, groups: [7, 11] },
-  nft: { protocol: Protocol.NETFILTER, groups: [7] },
+const LETTERS: Readonly<Record<KernelEvent, string>> = {
+  link: 'l',
+  address: 'a',
+  route: 'r',
+  neighbour: 'n',
+  nft: 'f',
 };
 
-/** One kind's socket, opened anew after an error: news were lost then, so anything may have changed. */
-function follow(kind: KernelEvent, onEvent: (kind: KernelEvent) => void): () => void {
-  const { protocol, groups } = GROUPS[kind];
+export type Monitor = {
+  /** Path of the CNI binary, which is the monitor too. */
+  readonly program: string;
+  /** Once for each process started. */
+  readonly spawned: () => void;
+  /** It ended by itself, and why; it is started again after `RESTART_MS`. */
+  readonly trouble: (message: string) => void;
+};
+
+const RESTART_MS = 1_000;
+
+type Child = { readonly stop: () => void };
+
+/** One process; `ended` is called once, unless it was stopped before. */
+function start(
+  program: string,
+  letters: string,
+  onLetters: (letters: string) => void,
+  ended: (why: string) => void,
+): Child {
+  const child = spawn(program, ['monitor', letters], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // Listening alone keeps no process alive.
+  child.unref();
+  for (const pipe of [child.stdout, child.stderr]) (pipe as unknown as Socket).unref();
   let stopped = false;
-  const open = (): RawNetlinkSocket => {
-    const socket = new RawNetlinkSocket(protocol, { recvBufferSize: 1 << 20, sendBufferSize: 1 << 16 });
-    for (const group of groups) socket.addMembership(group);
-    socket.unref();
-    socket.on('message', () => onEvent(kind));
-    socket.on('error', () => {
-      if (stopped) return;
-      current = open();
-      onEvent(kind);
-    });
-    return socket;
-  };
-  let current = open();
-  return () => {
+  let words = '';
+  const end = (why: string): void => {
+    if (stopped) return;
     stopped = true;
-    current.close();
+    ended(why);
+  };
+  child.stdout.on('data', (bytes: Buffer) => {
+    if (!stopped) onLetters(bytes.toString());
+  });
+  child.stderr.on('data', (bytes: Buffer) => {
+    words += bytes.toString();
+  });
+  child.on('error', error => end(`cannot run ${program}: ${error.message}`));
+  child.on('close', (code, signal) =>
+    end(`${program} monitor ended with ${code ?? signal}: ${words.trim()}`),
+  );
+  return {
+    stop: () => {
+      stopped = true;
+      child.kill('SIGKILL');
+    },
   };
 }
 
-/** Calls back at each piece of news; the result stops it. */
-export function watchKernel(kinds: readonly KernelEvent[], onEvent: (kind: KernelEvent) => void): () => void {
-  const stops = kinds.map(kind => follow(kind, onEvent));
+/**
+ * Calls back for each kind once when listening has begun, since what was before is not known, and
+ * then at each change, at most every 20 ms. The result stops it, at once and for good.
+ */
+export function watchKernel(
+  { program, spawned, trouble }: Monitor,
+  kinds: readonly KernelEvent[],
+  onEvent: (kind: KernelEvent) => void,
+): () => void {
+  const letters = kinds.map(kind => LETTERS[kind]).join('');
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let child: Child | undefined;
+
+  const onLetters = (news: string): void => {
+    for (const kind of kinds) if (news.includes(LETTERS[kind]) && !stopped) onEvent(kind);
+  };
+  const run = (): void => {
+    spawned();
+    child = start(program, letters, onLetters, why => {
+      trouble(why);
+      timer = setTimeout(run, RESTART_MS);
+    });
+  };
+  run();
   return () => {
-    for (const stop of stops) stop();
+    stopped = true;
+    clearTimeout(timer);
+    child?.stop();
   };
 }

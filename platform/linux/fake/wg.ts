@@ -1,0 +1,97 @@
+/** WireGuard devices of the fake: an allowed network belongs to one peer, whoever was given it last. */
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import type { Cidr, Endpoint, PublicKey } from '../../../types.ts';
+import type { Wg, WgChange, WgPeer } from '../types.ts';
+import { type Device, refuse, type State } from './state.ts';
+
+/** X25519 in PKCS #8 before the 32 bytes (RFC 8410). */
+const PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const SPKI_HEAD = 12;
+
+function publicKeyOf(privateKey: string): PublicKey {
+  const der = Buffer.concat([PKCS8, Buffer.from(privateKey, 'base64')]);
+  const key = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  return key.export({ format: 'der', type: 'spki' }).subarray(SPKI_HEAD).toString('base64') as PublicKey;
+}
+
+const newPeer = (publicKey: PublicKey): WgPeer => ({
+  publicKey,
+  endpoint: undefined,
+  allowedIps: [],
+  latestHandshake: 0,
+  rxBytes: 0,
+  txBytes: 0,
+  keepalive: 0,
+});
+
+function take(device: Device, owner: PublicKey, cidrs: readonly Cidr[]): void {
+  for (const peer of device.peers.values())
+    if (peer.publicKey !== owner && peer.allowedIps.some(cidr => cidrs.includes(cidr)))
+      device.peers.set(peer.publicKey, {
+        ...peer,
+        allowedIps: peer.allowedIps.filter(cidr => !cidrs.includes(cidr)),
+      });
+}
+
+function apply(device: Device, change: WgChange): void {
+  switch (change.kind) {
+    case 'device':
+      device.privateKey = change.privateKey ?? device.privateKey;
+      device.listenPort = change.listenPort ?? device.listenPort;
+      return;
+    case 'remove':
+      device.peers.delete(change.publicKey);
+      return;
+    case 'peer': {
+      const { kind: _, ...given } = change;
+      take(device, change.publicKey, change.allowedIps ?? []);
+      const known = device.peers.get(change.publicKey) ?? newPeer(change.publicKey);
+      device.peers.set(change.publicKey, { ...known, ...given });
+    }
+  }
+}
+
+/** Device settings come first, as `setArguments` puts them. */
+const ordered = (changes: readonly WgChange[]): readonly WgChange[] => [
+  ...changes.filter(c => c.kind === 'device'),
+  ...changes.filter(c => c.kind !== 'device'),
+];
+
+export function fakeWg(state: State): Wg {
+  const answering = new Set<string>();
+  return {
+    dump: async link => {
+      state.spawned.push(`wg show ${link} dump`);
+      const device = state.devices.get(link);
+      if (device === undefined) answering.delete(link);
+      else answering.add(link);
+      return (
+        device && {
+          publicKey: device.privateKey === undefined ? undefined : publicKeyOf(device.privateKey),
+          listenPort: device.listenPort,
+          peers: [...device.peers.values()],
+        }
+      );
+    },
+    answered: link => answering.has(link),
+    set: async (link, changes) => {
+      state.spawned.push(`wg set ${link}`);
+      state.changes += 1;
+      const device = state.devices.get(link) ?? refuse('ENODEV', `wg set ${link}`);
+      for (const change of ordered(changes)) apply(device, change);
+    },
+  };
+}
+
+/** As if the peer had spoken from there: what a tunnel's life does to a device. */
+export function handshake(
+  state: State,
+  link: string,
+  publicKey: PublicKey,
+  at: number,
+  endpoint?: Endpoint,
+): void {
+  const peers = state.devices.get(link)?.peers;
+  const peer = peers?.get(publicKey) ?? refuse('ENOENT', `peer ${publicKey} of ${link}`);
+  peers?.set(publicKey, { ...peer, latestHandshake: at, ...(endpoint !== undefined && { endpoint }) });
+}
