@@ -47,6 +47,14 @@ export const antiSpoofTable = (enabled: boolean): string =>
     '',
   ].join('\n');
 
+/** The same as `podElements`, as nft's text: for a table that is written whole. */
+export function podElementsText(lease: Lease): string {
+  const port = `"${lease.link}" . ${lease.podMac}`;
+  const add = (set: string, element: string): string =>
+    `add element bridge ${NFT_TABLE} ${set} { ${element} }\n`;
+  return [add('port', port), ...lease.ips.map(ip => add(`pod${familyOf(ip)}`, `${port} . ${ip}`))].join('');
+}
+
 /** A pod, element by element: the port with its MAC, and each address. */
 export function podElements(lease: Lease, op: ElementChange['op']): readonly ElementChange[] {
   const port = [ifnameKey(lease.link), macToBytes(lease.podMac)] as const;

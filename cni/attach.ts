@@ -5,13 +5,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX } from '../constants.ts';
 import { familyOf, hostCidr } from '../ip.ts';
-import { addAddress, parseAddress } from '../platform/linux/addr.ts';
+import { addAddress, addressesOn } from '../platform/linux/addr.ts';
 import { isExists, isNotFound } from '../platform/linux/errors.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import { changeLink, createVeth, linksOn } from '../platform/linux/link.ts';
+import { indexesOn } from '../platform/linux/names.ts';
 import { replaceNeighbour } from '../platform/linux/neigh.ts';
-import { replaceRoute } from '../platform/linux/route.ts';
-import type { Link, Neighbour, Route } from '../platform/linux/types.ts';
+import { replaceRoute, routesOn } from '../platform/linux/route.ts';
+import type { ElementChange, Link, Neighbour, Route } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { podElements } from './antispoof.ts';
 import { CniError, CODES } from './errors.ts';
@@ -123,7 +124,16 @@ const bridgeIndex = async (kernel: LinuxKernel): Promise<number> => {
   return bridge.index;
 };
 
-/** Makes the wire. On rejection something may be half made: call `detach`. */
+/** Nothing is under way any more when this rejects, so that it can be undone. */
+async function together(work: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find(one => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+/**
+ * Makes the wire. On rejection something may be half made: call `detach`; but not where the error
+ * is CODES.exists, since then nothing was made and the links are another's.
+ */
 export async function attach(
   kernel: LinuxKernel,
   pod: PodSide,
@@ -132,16 +142,15 @@ export async function attach(
 ): Promise<void> {
   const bridge = await bridgeIndex(kernel);
   await plugVeth(pod, lease);
-  await Promise.all([
+  await together([
     wirePodSide(pod, lease, gateways),
     wireHostSide(kernel, lease, gateways, bridge),
     kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
   ]);
 }
 
-/** Elements one by one: that one is missing must not keep the others. */
-async function dropElements(kernel: LinuxKernel, lease: Lease): Promise<void> {
-  const changes = podElements(lease, 'delete');
+/** Elements one by one where it must be: that one is missing must not keep the others. */
+export async function dropElements(kernel: LinuxKernel, changes: readonly ElementChange[]): Promise<void> {
   try {
     await kernel.nft.elements('bridge', NFT_TABLE, changes);
   } catch (error) {
@@ -155,7 +164,7 @@ async function dropElements(kernel: LinuxKernel, lease: Lease): Promise<void> {
 
 /** Takes the wire away. What is gone already is no error. */
 export async function detach(kernel: LinuxKernel, lease: Lease): Promise<void> {
-  await dropElements(kernel, lease);
+  await dropElements(kernel, podElements(lease, 'delete'));
   await kernel.links.remove(lease.link).catch(error => {
     if (!isNotFound(error)) throw error;
   });
@@ -209,18 +218,37 @@ export const restoreHostSide = async (
   gateways: readonly Ip[],
 ): Promise<void> => wireHostSide(kernel, lease, gateways, await bridgeIndex(kernel));
 
-/** What is wrong inside the pod. A later plugin may have added to it or changed the MAC. */
-export async function podFaults(pod: PodSide, lease: Lease): Promise<readonly string[]> {
+/** Default routes by the pod's interface that the runtime's record has and the pod has not. */
+async function routeFaults(
+  pod: PodSide,
+  lease: Lease,
+  recorded: readonly Cidr[],
+): Promise<readonly string[]> {
+  const routes = await routesOn(pod.rt, indexesOn(linksOn(pod.rt))).defaults();
+  const there = routes.filter(route => route.link === lease.ifname).map(route => route.dst);
+  return [...new Set(lease.ips.map(ip => ANY[familyOf(ip)]))]
+    .filter(dst => recorded.includes(dst) && !there.includes(dst))
+    .map(dst => `the route ${dst} by ${lease.ifname} is missing in the pod`);
+}
+
+/**
+ * What is wrong inside the pod, whose routes by the runtime's record are `recorded`. A later
+ * plugin may have added to it, changed the MAC, or taken a default route to itself.
+ */
+export async function podFaults(
+  pod: PodSide,
+  lease: Lease,
+  recorded: readonly Cidr[],
+): Promise<readonly string[]> {
   const link = await linksOn(pod.rt).get(lease.ifname);
   if (link === undefined) return [`interface ${lease.ifname} is missing in the pod`];
-  const head = Buffer.alloc(8);
-  const addresses = (await pod.rt.dump('list addresses', 22, [head]))
-    .map(parseAddress)
-    .filter(a => a.index === link.index)
-    .map(a => a.address);
+  const addresses = (await addressesOn(pod.rt, indexesOn(linksOn(pod.rt))).list(lease.ifname)).map(
+    a => a.address,
+  );
   const wanted: readonly string[] = lease.ips.map(hostCidr);
   return [
     ...(link.up ? [] : [`interface ${lease.ifname} is down in the pod`]),
     ...wanted.filter(a => !addresses.includes(a)).map(a => `address ${a} is missing in the pod`),
+    ...(await routeFaults(pod, lease, recorded)),
   ];
 }

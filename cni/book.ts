@@ -15,7 +15,8 @@ export type Book = {
   readonly unreserve: (ips: readonly Ip[], now: number) => void;
   /** Keeps a lease whose addresses are reserved. Throws where the disk is full. */
   readonly enter: (lease: Lease) => void;
-  readonly release: (lease: Lease, now: number) => void;
+  /** Gives the addresses back and says which: not those that another lease holds. */
+  readonly release: (lease: Lease, now: number) => readonly Ip[];
   readonly stats: (now: number) => readonly PoolStats[];
   readonly damaged: readonly string[];
 };
@@ -68,10 +69,14 @@ export function openBook(store: LeaseStore): Book {
     leases.set(leaseKey(lease), lease);
   };
 
-  const release = (lease: Lease, now: number): void => {
-    store.remove(leaseKey(lease));
-    leases.delete(leaseKey(lease));
-    unreserve(lease.ips, now);
+  const release = (lease: Lease, now: number): readonly Ip[] => {
+    const key = leaseKey(lease);
+    store.remove(key);
+    leases.delete(key);
+    // Two leases on one address come from foreign hands; the living one must not lose it.
+    const free = lease.ips.filter(ip => ![...leases.values()].some(other => other.ips.includes(ip)));
+    unreserve(free, now);
+    return free;
   };
 
   return {

@@ -14,8 +14,16 @@ export type Remote = {
 
 const NO_ADDRESS = { port: 0, groups: 0 } as const;
 
-/** `send` puts one N frame's payload on the way. */
-export function openRemote(send: (bytes: Buffer) => void): Remote {
+/** A call that its binary does not outlive fails at once, not when the kernel's answer is overdue. */
+const untilGone = (rt: Rtnl, gone: Promise<never>): Rtnl => ({
+  ...rt,
+  change: (...args) => Promise.race([rt.change(...args), gone]),
+  get: (...args) => Promise.race([rt.get(...args), gone]),
+  dump: (...args) => Promise.race([rt.dump(...args), gone]),
+});
+
+/** `send` puts one n frame's payload on the way; `gone` rejects when nobody is there any more. */
+export function openRemote(send: (bytes: Buffer) => void, gone: Promise<never>): Remote {
   const events = new EventEmitter();
   const nothing = (): void => {};
   const raw = Object.assign(events, {
@@ -30,5 +38,5 @@ export function openRemote(send: (bytes: Buffer) => void): Remote {
   });
   const socket = new NetlinkSocket(raw as unknown as RawNetlinkSocket);
   const rt = rtnlOver({ requests: () => socket, dumps: () => socket });
-  return { rt, deliver: bytes => void events.emit('message', bytes, NO_ADDRESS) };
+  return { rt: untilGone(rt, gone), deliver: bytes => void events.emit('message', bytes, NO_ADDRESS) };
 }

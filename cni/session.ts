@@ -29,6 +29,12 @@ export type Session = {
   /** Enters CNI_NETNS. Rejects with CniError where it is not there or is the host's own. */
   readonly enter: () => Promise<PodSide>;
   readonly finish: (exit: number, stdout: string) => void;
+  /** Netlink bytes that the binary sends in the pod's namespace after it has answered. */
+  readonly afterwards: (message: Buffer) => void;
+  /** Whether nobody will read the answer. */
+  readonly gone: () => boolean;
+  /** Resolves when the connection is closed, and what had to be done afterwards with it. */
+  readonly closed: Promise<void>;
 };
 
 /** A binary that says nothing more, or a pod's kernel that does not answer: the call has failed. */
@@ -37,6 +43,9 @@ const REPLY_MS = 20_000;
 type Waiter = { readonly resolve: (payload: Buffer) => void; readonly reject: (error: Error) => void };
 
 const gone = (): CniError => new CniError(CODES.io, 'the CNI binary ended before its call did');
+
+const silent = (): CniError =>
+  new CniError(CODES.io, `the CNI binary did not answer within ${REPLY_MS / 1000} s`, 'is it stopped?');
 
 const openError = (errno: number): CniError => {
   const code = getSystemErrorName(errno);
@@ -53,7 +62,11 @@ const openError = (errno: number): CniError => {
 function replies() {
   const waiters: { readonly type: string; readonly waiter: Waiter }[] = [];
   const expect = (type: string): Promise<Buffer> =>
-    new Promise((resolve, reject) => waiters.push({ type, waiter: { resolve, reject } }));
+    new Promise<Buffer>((resolve, reject) => waiters.push({ type, waiter: { resolve, reject } }));
+  const expectSoon = (type: string): Promise<Buffer> => {
+    const timer = setTimeout(() => failAll(silent()), REPLY_MS);
+    return expect(type).finally(() => clearTimeout(timer));
+  };
   const take = ({ type, payload }: Frame): void => {
     const at = waiters.findIndex(w => w.type === type);
     waiters.splice(at, at < 0 ? 0 : 1)[0]?.waiter.resolve(payload);
@@ -61,15 +74,18 @@ function replies() {
   const failAll = (error: Error): void => {
     for (const { waiter } of waiters.splice(0)) waiter.reject(error);
   };
-  return { expect, take, failAll };
+  return { expect, expectSoon, take, failAll };
 }
 
 /** Takes the connection over. Malformed, slow or cut-off input fails this call and no other. */
 export function openSession(socket: Socket): Session {
-  const { expect, take, failAll } = replies();
+  const { expect, expectSoon, take, failAll } = replies();
   let rest: Buffer = Buffer.alloc(0);
   const write = (frame: Buffer): void => void (socket.writable && socket.write(frame));
-  const remote = openRemote(bytes => write(encodeFrame('n', bytes)));
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  const { promise: lost, reject: lose } = Promise.withResolvers<never>();
+  lost.catch(() => {});
+  const remote = openRemote(bytes => write(encodeFrame('n', bytes)), lost);
   const helloFrame = expect('H');
 
   const onFrame = (frame: Frame): void => (frame.type === 'N' ? remote.deliver(frame.payload) : take(frame));
@@ -80,7 +96,11 @@ export function openSession(socket: Socket): Session {
     for (const frame of split.value.frames) onFrame(frame);
   });
   socket.on('error', () => {});
-  socket.on('close', () => failAll(gone()));
+  socket.on('close', () => {
+    failAll(gone());
+    lose(gone());
+    close();
+  });
   socket.setTimeout(REPLY_MS, () => socket.destroy());
 
   const hello = helloFrame.then(payload => {
@@ -90,10 +110,10 @@ export function openSession(socket: Socket): Session {
     if (!decoded.ok) throw new CniError(CODES.io, decoded.error);
     return decoded.value;
   });
-  hello.catch(() => {});
+  hello.catch(() => socket.destroy());
 
   const sysctl = async (path: string, value: string): Promise<void> => {
-    const reply = expect('W');
+    const reply = expectSoon('W');
     write(encodeSysctl(path, value));
     const errno = decodeNumber(await reply);
     // A pod without IPv6 has no such key, and does not need it.
@@ -102,7 +122,7 @@ export function openSession(socket: Socket): Session {
   };
 
   const enter = async (): Promise<PodSide> => {
-    const reply = expect('O');
+    const reply = expectSoon('O');
     write(encodeFrame('o'));
     const hostFd = decodeNumber(await reply);
     if (hostFd < 0) throw openError(hostFd);
@@ -112,5 +132,12 @@ export function openSession(socket: Socket): Session {
   const finish = (exit: number, stdout: string): void => {
     if (socket.writable) socket.end(encodeResult(exit, stdout));
   };
-  return { hello, enter, finish };
+  return {
+    hello,
+    enter,
+    finish,
+    afterwards: message => write(encodeFrame('x', message)),
+    gone: () => !socket.writable,
+    closed,
+  };
 }

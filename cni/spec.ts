@@ -1,6 +1,6 @@
 /** What a runtime asks, checked in the order in which the reference library checks it. Pure. */
-import { parseIp } from '../ip.ts';
-import type { Ip } from '../types.ts';
+import { parseCidr, parseIp } from '../ip.ts';
+import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Hello } from './wire.ts';
 
@@ -14,6 +14,8 @@ export type Attachment = { readonly containerId: string; readonly ifname: string
 
 export type PrevResult = {
   readonly ips: readonly Ip[];
+  /** Destinations of its routes. */
+  readonly routes: readonly Cidr[];
   readonly raw: Readonly<Record<string, unknown>>;
 };
 
@@ -156,17 +158,24 @@ function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly I
   });
 }
 
+/** That field of each object in a list, where it is text. */
+const texts = (list: unknown, field: string): readonly string[] =>
+  (Array.isArray(list) ? list : []).flatMap(item =>
+    isObject(item) && typeof item[field] === 'string' ? [item[field]] : [],
+  );
+
 function prevResultOf(conf: Json): PrevResult | undefined {
   if (!isObject(conf.prevResult)) return undefined;
   const raw = conf.prevResult;
-  const ips = (Array.isArray(raw.ips) ? raw.ips : []).flatMap(item => {
-    const ip =
-      isObject(item) && typeof item.address === 'string'
-        ? parseIp(item.address.split('/')[0] ?? '')
-        : undefined;
-    return ip?.ok ? [ip.value] : [];
+  const ips = texts(raw.ips, 'address').flatMap(text => {
+    const ip = parseIp(text.split('/')[0] ?? '');
+    return ip.ok ? [ip.value] : [];
   });
-  return { ips, raw };
+  const routes = texts(raw.routes, 'dst').flatMap(text => {
+    const cidr = parseCidr(text);
+    return cidr.ok ? [cidr.value] : [];
+  });
+  return { ips, routes, raw };
 }
 
 function validOf(conf: Json): readonly Attachment[] | undefined {

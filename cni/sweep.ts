@@ -1,26 +1,46 @@
 /** Living pods whose wire on the node was damaged are mended; leases of dead pods are freed. */
 import { NFT_TABLE } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
-import { antiSpoofTable, podElements } from './antispoof.ts';
-import { hostFaults, restoreHostSide, viewHost } from './attach.ts';
+import type { Nft } from '../platform/linux/types.ts';
+import { antiSpoofTable, podElementsText } from './antispoof.ts';
+import { dropElements, hostFaults, restoreHostSide, viewHost } from './attach.ts';
+import { missingElements, strayElements, withoutElements } from './elements.ts';
 import { leaseKey } from './lease.ts';
 import { del, type VerbDeps } from './verbs.ts';
 
-/** Writes the table of the bridge family where it differs, and then every pod into it. */
+/** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
+async function mendElements(deps: VerbDeps, listing: string): Promise<number> {
+  const { kernel, book, keyed } = deps;
+  const quiet = book.all().filter(lease => !keyed.busy(leaseKey(lease)));
+  const missing = missingElements(listing, quiet);
+  const stray = strayElements(listing, book.all());
+  await kernel.nft.elements('bridge', NFT_TABLE, missing);
+  await dropElements(kernel, stray);
+  if (stray.length > 0)
+    deps.log.info({ elements: stray.length }, 'set elements of pods that are gone are removed');
+  return missing.length + stray.length;
+}
+
+/** Writes the table of the bridge family where it differs, with every pod in it, and mends its sets. */
 export async function ensureAntiSpoofing(
   deps: VerbDeps,
   enabled: boolean,
   memos: TableMemos,
 ): Promise<number> {
   const { kernel, book } = deps;
-  const changed = await ensureTable(kernel.nft, 'bridge', NFT_TABLE, antiSpoofTable(enabled), memos, true);
-  if (!changed) return 0;
-  await kernel.nft.elements(
-    'bridge',
-    NFT_TABLE,
-    book.all().flatMap(lease => podElements(lease, 'add')),
-  );
-  return 1;
+  let listing = '';
+  const nft: Nft = {
+    ...kernel.nft,
+    // Living pods must not be dropped for the moment between the table and its elements.
+    apply: text => kernel.nft.apply(text + book.all().map(podElementsText).join('')),
+    list: async (family, table) => {
+      const listed = await kernel.nft.list(family, table);
+      listing = listed ?? '';
+      return listed && withoutElements(listed);
+    },
+  };
+  const changed = await ensureTable(nft, 'bridge', NFT_TABLE, antiSpoofTable(enabled), memos, true);
+  return Number(changed) + (await mendElements(deps, listing));
 }
 
 /** One look at all pods; the number of those that needed something. Attachments that a verb works on are left to it. */

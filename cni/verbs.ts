@@ -1,10 +1,12 @@
 /** The verbs, each as one story from request to answer. Effects go through `attach` and the book. */
 import { existsSync } from 'node:fs';
 import type { Log } from '../agent/log.ts';
+import { NFT_TABLE } from '../constants.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { Ip } from '../types.ts';
 import { attach, detach, hostFaults, linkName, podFaults, randomMac, viewHost } from './attach.ts';
 import type { Book } from './book.ts';
+import { missingElements } from './elements.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey, ownerName } from './lease.ts';
@@ -33,9 +35,7 @@ const keyOf = (request: Request): string => leaseKey(request);
 /** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
 async function dropDead(deps: VerbDeps, lease: Lease): Promise<boolean> {
   if ((await deps.kernel.links.get(lease.link)) !== undefined) return false;
-  await detach(deps.kernel, lease);
-  deps.book.release(lease, deps.now());
-  deps.released(lease.ips);
+  await free(deps, lease);
   return true;
 }
 
@@ -45,14 +45,14 @@ function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
   return { network, containerId, ifname, link, hostMac: randomMac(), podMac: randomMac(), ips, mtu, pod };
 }
 
-/** Undoes an ADD that failed, as far as it got. */
-async function undo(deps: VerbDeps, lease: Lease): Promise<void> {
+/** Undoes an ADD that failed, as far as it got. A link that was there before stays. */
+async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void> {
   try {
-    await detach(deps.kernel, lease);
+    if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
     deps.book.release(lease, deps.now());
-  } catch (error) {
+  } catch (trouble) {
     deps.log.warn(
-      { link: lease.link, error: String(error) },
+      { link: lease.link, error: String(trouble) },
       'an ADD that failed could not be undone; the next sweep will',
     );
   }
@@ -82,8 +82,7 @@ async function add(deps: VerbDeps, request: Request, session: Session): Promise<
     await attach(deps.kernel, pod, lease, ready.gateways);
     await deps.beforeAnswer(lease);
   } catch (error) {
-    // Where the pod had the interface already, its host end may be another attachment's: names differ, so it is safe.
-    await undo(deps, lease);
+    await undo(deps, lease, error);
     throw error;
   }
   return JSON.stringify(addResult(lease, ready.gateways, request.netns, request.version, request.prevResult));
@@ -92,8 +91,7 @@ async function add(deps: VerbDeps, request: Request, session: Session): Promise<
 /** Frees a lease: wire first, so that no address is given away that still answers. */
 async function free(deps: VerbDeps, lease: Lease): Promise<void> {
   await detach(deps.kernel, lease);
-  deps.book.release(lease, deps.now());
-  deps.released(lease.ips);
+  deps.released(deps.book.release(lease, deps.now()));
 }
 
 /** Without a lease there may still be a link, of an ADD whose lease was lost. */
@@ -128,10 +126,15 @@ async function check(deps: VerbDeps, request: Request, session: Session): Promis
   const ready = deps.ready();
   const gateways = 'reason' in ready ? [] : ready.gateways;
   const pod = await session.enter();
-  const faults = [
-    ...hostFaults(await viewHost(deps.kernel), lease, gateways),
-    ...(await podFaults(pod, lease)),
-  ];
+  const [view, listing, inside] = await Promise.all([
+    viewHost(deps.kernel),
+    deps.kernel.nft.list('bridge', NFT_TABLE),
+    podFaults(pod, lease, request.prevResult.routes),
+  ]);
+  const unguarded = missingElements(listing ?? '', [lease]).map(
+    ({ set }) => `its entry in set ${set} of table bridge ${NFT_TABLE} is missing`,
+  );
+  const faults = [...hostFaults(view, lease, gateways), ...inside, ...unguarded];
   if (faults.length > 0) throw broken(faults);
   return '';
 }
