@@ -6,9 +6,11 @@ import { installBridgeCni } from './cni-bridge.ts';
 import {
   ADMIN_TOKEN,
   CONTROL_ROLE,
+  killApiServer,
   kubectlArgv,
   makeClusterPki,
   startApi,
+  startApiServer,
   startControllers,
 } from './control-plane.ts';
 import { start } from './daemons.ts';
@@ -67,6 +69,10 @@ export type Cluster = {
   readonly exec: (node: string, argv: readonly string[], options?: RunOptions) => Promise<Output>;
   /** Imports an OCI archive on every node. */
   readonly importImage: (path: string) => Promise<void>;
+  /** Kills the API server as kill -9 does. */
+  readonly killApi: () => Promise<void>;
+  /** Starts it again and waits until it is ready. */
+  readonly startApi: () => Promise<void>;
   /** Waits until every node is Ready. @throws Error after `timeoutMs`, default 120 000. */
   readonly nodesReady: (timeoutMs?: number) => Promise<void>;
   /** Removes everything. */
@@ -103,6 +109,8 @@ const handle = (at: Layout, nodes: readonly ClusterNode[]): Cluster => {
         300,
       );
     },
+    killApi: () => killApiServer(at),
+    startApi: () => startApiServer(at),
     stop: () => tearDown(at),
   };
 };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { API_PORT, API_SERVICE_IPS, CLUSTER_DOMAIN, CONTROL, POD_CIDRS, SERVICE_CIDRS } from './addresses.ts';
-import { alive, type Daemon, logTail, start } from './daemons.ts';
+import { alive, type Daemon, end, logTail, noted, start } from './daemons.ts';
 import type { Layout } from './layout.ts';
 import { enterNetns } from './netns.ts';
 import { type CertificateSpec, makePki, writeKubeconfig } from './pki.ts';
@@ -128,9 +128,18 @@ const startInControl = (at: Layout, argv: readonly string[]): Daemon =>
 /** Starts etcd and the API server in the control plane's namespace and waits until it is ready. */
 export const startApi = async (at: Layout): Promise<void> => {
   startInControl(at, etcdArgv(join(at.data, 'etcd'), 2379, 2380));
+  await startApiServer(at);
+};
+
+/** Starts the API server; etcd must run. */
+export const startApiServer = async (at: Layout): Promise<void> => {
   const spec = { pki: at.pki, etcdPort: 2379, bind: '::', port: API_PORT, advertise: CONTROL.ipv4 };
   await untilReady(at, startInControl(at, apiServerArgv(spec)), kubectlArgv(at, []));
 };
+
+/** Kills the API server as kill -9 does; etcd keeps the objects. */
+export const killApiServer = (at: Layout): Promise<void> =>
+  end(noted(at).filter(daemon => daemon.role === 'kube-apiserver'));
 
 /** Starts the rest. The controller manager gives up on an API server that is not ready within 10 s: call after startApi. */
 export const startControllers = (at: Layout): void => {

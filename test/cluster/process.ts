@@ -43,11 +43,12 @@ export const run = (argv: readonly string[], options: RunOptions = {}): Promise<
 /** Runs a program that must succeed. @throws Error with command, code and output otherwise. */
 export const must = async (argv: readonly string[], options: RunOptions = {}): Promise<string> => {
   const output = await run(argv, options);
-  if (output.code !== 0) throw new Error(failure(argv, output));
+  if (output.code !== 0) throw new Error(failureOf(argv, output));
   return output.stdout;
 };
 
-const failure = (argv: readonly string[], output: Output): string => {
+/** A failed command with its code and its last lines. */
+export const failureOf = (argv: readonly string[], output: Output): string => {
   const said = `${output.stdout}${output.stderr}`.trim().split('\n').slice(-15).join('\n');
   const command = argv.join(' ');
   return `${command.slice(0, 300)}${command.length > 300 ? '…' : ''}: exit ${output.code}\n${said}`;

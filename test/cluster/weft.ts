@@ -1,0 +1,82 @@
+/** weft on a cluster, as its tests look at it. */
+import { archivePath, buildImage } from '../../image/build.ts';
+import type { Cluster } from './cluster.ts';
+import { inNode, kubectl, processOf } from './pods.ts';
+import { until } from './process.ts';
+
+/** Builds the image from the sources as they are. @returns the archive's path */
+export const weftImage = async (): Promise<string> => {
+  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
+  await buildImage(arch);
+  return archivePath(arch);
+};
+
+/** Of what an agent answers at /status. */
+export type AgentStatus = {
+  readonly ready: boolean;
+  readonly gateways: readonly string[];
+  readonly peers: readonly { readonly node: string; readonly state: string; readonly rttMs?: number }[];
+  readonly api: { readonly connected: boolean };
+  readonly cni: {
+    readonly pools: readonly { readonly used: number }[];
+    readonly verbs: Readonly<Record<string, { readonly calls: number; readonly errors: number }>>;
+  };
+  readonly pods: readonly Lease[];
+};
+
+export type Lease = {
+  readonly link: string;
+  readonly ips: readonly string[];
+  readonly pod?: { readonly name: string };
+};
+
+const SOCKET = '/run/weft/status.sock';
+
+export const agentStatus = async (cluster: Cluster, node: string): Promise<AgentStatus> => {
+  const argv = ['curl', '-sS', '-m5', '--unix-socket', SOCKET, 'http://agent/status'];
+  return JSON.parse(await inNode(cluster, node, argv)) as AgentStatus;
+};
+
+/** Waits until the agents of all nodes are ready, connected, and have a handshake with every other. */
+export const untilMeshed = async (cluster: Cluster, timeoutMs = 30_000): Promise<void> => {
+  const peers = cluster.nodes.length - 1;
+  for (const { name } of cluster.nodes)
+    await until(`${name} meshed`, timeoutMs, async () => {
+      const status = await agentStatus(cluster, name);
+      const established = status.peers.filter(peer => peer.state === 'established');
+      return status.ready && status.api.connected && established.length === peers;
+    });
+};
+
+/** Waits until both DaemonSets are rolled out. */
+export const untilRolledOut = async (cluster: Cluster): Promise<void> => {
+  for (const name of ['weft', 'weft-wireguard'])
+    await kubectl(cluster, ['-n', 'weft', 'rollout', 'status', `daemonset/${name}`, '--timeout=90s']);
+};
+
+/** Name of the agent's pod on a node. */
+export const agentPod = (cluster: Cluster, node: string): Promise<string> =>
+  kubectl(cluster, [
+    ...['-n', 'weft', 'get', 'pods', '-l', 'app.kubernetes.io/name=weft'],
+    ...[`--field-selector=spec.nodeName=${node}`, '-o', 'jsonpath={.items[0].metadata.name}'],
+  ]);
+
+/** The agent's process on a node, in the node's pid namespace; the API server must answer. */
+export const agentProcess = async (cluster: Cluster, node: string): Promise<number> =>
+  (await processOf(cluster, ['-n', 'weft', await agentPod(cluster, node)])).pid;
+
+/** Kills an agent as kill -9 does and waits until another process of it serves. */
+export const killAgent = async (cluster: Cluster, node: string, pid: number): Promise<void> => {
+  await inNode(cluster, node, ['kill', '-9', String(pid)]);
+  await until(`end of ${node}'s agent`, 5000, async () => {
+    const { code } = await cluster.exec(node, ['kill', '-0', String(pid)]);
+    return code !== 0;
+  });
+};
+
+/** Since when each node has been in its present state of readiness: it changes with every NotReady in between. */
+export const readiness = async (cluster: Cluster): Promise<readonly string[]> => {
+  const ready = '{.status.conditions[?(@.type=="Ready")]';
+  const path = `{range .items[*]}{.metadata.name} ${ready}.status} ${ready}.lastTransitionTime}{"\\n"}{end}`;
+  return (await kubectl(cluster, ['get', 'nodes', '-o', `jsonpath=${path}`])).split('\n');
+};
