@@ -10,12 +10,14 @@ import type { TLSSocket } from 'node:tls';
 import { type Client, openClient } from '../../discovery/client.ts';
 import { temporaryFolder } from './helpers.ts';
 
+const OPENSSL = 'openssl';
+
 const openssl = (folder: string, ...args: readonly string[]): void => {
-  const { status, stderr } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
+  const { status, stderr } = spawnSync(OPENSSL, args, { cwd: folder, encoding: 'utf8' });
   assert.equal(status, 0, stderr);
 };
 
-const skip = spawnSync('openssl', ['version']).error ? 'the program openssl is not installed' : false;
+const skip = spawnSync(OPENSSL, ['version']).error ? 'the program openssl is not installed' : false;
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
 
