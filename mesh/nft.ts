@@ -61,8 +61,12 @@ const ingress = (plan: MeshPlan): string[] => [
   `ct direction original ip6 daddr @cluster6 ${DROP}`,
 ];
 
-/** What comes out of the tunnel is for pods: a peer may not use this node as its router. */
+/**
+ * What comes out of the tunnel is for pods: a peer may not use this node as its router. Answers of remote pods to
+ * those who came in by a NodePort here go on; what conntrack does not know has no direction and is dropped.
+ */
 const forward = (): string[] => [
+  `iifname "${WG_LINK}" ct direction reply accept`,
   `iifname "${WG_LINK}" oifname != "${VETH_PREFIX}*" counter name strayed_dropped drop`,
 ];
 
