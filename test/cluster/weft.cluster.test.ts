@@ -63,8 +63,8 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
   /** Every answer is a pod's name, and they come from more than one node. */
   const assertSpread = (who: string, answers: readonly string[]): void => {
     const nodes = answers.map(nodeOf);
-    assert.ok(!nodes.includes(undefined), `${who} got ${answers}`);
-    assert.ok(new Set(nodes).size > 1, `${who} got answers from ${new Set(nodes)} alone`);
+    assert.ok(!nodes.includes(undefined), `${who} got ${answers.join(', ')}`);
+    assert.ok(new Set(nodes).size > 1, `${who} got answers from ${nodes[0]} alone`);
   };
 
   const assertNothingLost = (losses: readonly Loss[], t: { diagnostic: (text: string) => void }): void => {
@@ -119,7 +119,7 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
       const seen = await inPod(pod.name, [...ASK, ...targets.map(ip => url(ip, 8080, 'clientip'))]);
       const sources = seen.split('\n').map(line => line.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
       const own = targets.map(target => pod.ips.find(sameFamily(target)));
-      assert.deepEqual(sources, own, `what ${targets} saw of ${pod.name}`);
+      assert.deepEqual(sources, own, `what ${targets.join(', ')} saw of ${pod.name}`);
     }
   });
 
@@ -205,7 +205,7 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
     await must(['delete', 'pod', 'gone']);
     await until('no trace of the pod', 20_000, async () => (await found()).length === 0).catch(
       async error => {
-        throw new Error(`${error.message}: ${await found()} in ${await traces()}`);
+        throw new Error(`${error.message}: ${(await found()).join(', ')} in ${await traces()}`);
       },
     );
     const { cni, pods: leases } = await agentStatus(cluster, 'node2');
@@ -237,7 +237,7 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
     const pod = await agentPod(cluster, 'node1');
     const bound = ['--bound-object-kind=Pod', `--bound-object-name=${pod}`];
     const token = await must(['-n', 'weft', 'create', 'token', 'weft', ...bound]);
-    const [server = ''] = [await must(['config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}'])];
+    const server = await must(['config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}']);
     const patch = (node: string, body: object, more: readonly string[] = []) => {
       const as = [
         '--kubeconfig=/dev/null',
@@ -264,7 +264,7 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
       assert.match(stderr, words);
     }
     const status = await patch('node1', { status: { phase: 'x' } }, ['--subresource=status']);
-    assert.match(status.stderr, /cannot patch resource "nodes\/status"/);
+    assert.match(status.stderr, /cannot (get|patch) resource "nodes\/status"/);
   });
 
   it('loses nothing while the agents are restarted by kubectl rollout restart', async t => {

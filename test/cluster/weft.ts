@@ -48,17 +48,22 @@ export const untilMeshed = async (cluster: Cluster, timeoutMs = 30_000): Promise
     });
 };
 
-/** Waits until both DaemonSets are rolled out. */
+/** Waits until the agents are rolled out, and wireguard-go runs everywhere (an OnDelete set has no rollout). */
 export const untilRolledOut = async (cluster: Cluster): Promise<void> => {
-  for (const name of ['weft', 'weft-wireguard'])
-    await kubectl(cluster, ['-n', 'weft', 'rollout', 'status', `daemonset/${name}`, '--timeout=90s']);
+  await kubectl(cluster, ['-n', 'weft', 'rollout', 'status', 'daemonset/weft', '--timeout=90s']);
+  const all = `--for=jsonpath={.status.numberReady}=${cluster.nodes.length}`;
+  await kubectl(cluster, ['-n', 'weft', 'wait', all, 'daemonset/weft-wireguard', '--timeout=30s']);
 };
 
 /** Name of the agent's pod on a node. */
 export const agentPod = (cluster: Cluster, node: string): Promise<string> =>
   kubectl(cluster, [
-    ...['-n', 'weft', 'get', 'pods', '-l', 'app.kubernetes.io/name=weft'],
-    ...[`--field-selector=spec.nodeName=${node}`, '-o', 'jsonpath={.items[0].metadata.name}'],
+    '--namespace=weft',
+    'get',
+    'pods',
+    '--selector=app.kubernetes.io/name=weft',
+    `--field-selector=spec.nodeName=${node}`,
+    '--output=jsonpath={.items[0].metadata.name}',
   ]);
 
 /** The agent's process on a node, in the node's pid namespace; the API server must answer. */
