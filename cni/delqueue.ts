@@ -1,24 +1,63 @@
-/** DELs that the binary accepted while the agent was away: hello payloads, a file each. */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+/** DELs that are promised and not carried out yet: hello payloads, a file each, by the binary or by us. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeHello } from './wire.ts';
+import { leaseKey } from './lease.ts';
+import type { Attachment } from './spec.ts';
+import { decodeHello, encodeHello } from './wire.ts';
 
-export type QueuedDel = { readonly containerId: string; readonly ifname: string; readonly done: () => void };
+export type QueuedDel = Attachment & { readonly done: () => void };
 
-/** What waits. Files that cannot be read as such are removed and named by `damaged`. */
-export function readDelQueue(dir: string, damaged: (file: string) => void): readonly QueuedDel[] {
-  if (!existsSync(dir)) return [];
-  return readdirSync(dir)
-    .filter(file => !file.startsWith('.'))
-    .flatMap(file => {
-      const path = join(dir, file);
-      const done = (): void => rmSync(path, { force: true });
-      const hello = decodeHello(readFileSync(path));
-      const containerId = hello.ok ? hello.value.env.get('CNI_CONTAINERID') : undefined;
-      const ifname = hello.ok ? hello.value.env.get('CNI_IFNAME') : undefined;
-      if (containerId && ifname) return [{ containerId, ifname, done }];
-      damaged(file);
-      done();
-      return [];
-    });
+export type DelQueue = {
+  /** What waits. Files that cannot be read as such are removed and named to `damaged`. */
+  readonly all: (damaged: (file: string) => void) => readonly QueuedDel[];
+  readonly find: (attachment: Attachment) => QueuedDel | undefined;
+  /** Written by rename; throws where the disk is full. */
+  readonly put: (attachment: Attachment) => QueuedDel;
+};
+
+const payload = ({ containerId, ifname }: Attachment): Buffer =>
+  encodeHello({
+    env: new Map([
+      ['CNI_COMMAND', 'DEL'],
+      ['CNI_CONTAINERID', containerId],
+      ['CNI_IFNAME', ifname],
+    ]),
+    stdin: Buffer.alloc(0),
+    stdinUnreadable: false,
+  });
+
+const parse = (bytes: Buffer): Attachment | undefined => {
+  const hello = decodeHello(bytes);
+  const containerId = hello.ok ? hello.value.env.get('CNI_CONTAINERID') : undefined;
+  const ifname = hello.ok ? hello.value.env.get('CNI_IFNAME') : undefined;
+  return containerId && ifname ? { containerId, ifname } : undefined;
+};
+
+export function openDelQueue(dir: string): DelQueue {
+  const remover = (file: string) => (): void => rmSync(join(dir, file), { force: true });
+
+  const all: DelQueue['all'] = damaged =>
+    (existsSync(dir) ? readdirSync(dir) : [])
+      .filter(file => !file.startsWith('.'))
+      .flatMap(file => {
+        const attachment = parse(readFileSync(join(dir, file)));
+        if (attachment !== undefined) return [{ ...attachment, done: remover(file) }];
+        damaged(file);
+        remover(file)();
+        return [];
+      });
+
+  const find: DelQueue['find'] = attachment => {
+    const file = leaseKey(attachment);
+    return existsSync(join(dir, file)) ? { ...attachment, done: remover(file) } : undefined;
+  };
+
+  const put: DelQueue['put'] = attachment => {
+    const file = leaseKey(attachment);
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeFileSync(join(dir, `.${file}`), payload(attachment), { mode: 0o600 });
+    renameSync(join(dir, `.${file}`), join(dir, file));
+    return { ...attachment, done: remover(file) };
+  };
+  return { all, find, put };
 }

@@ -2,6 +2,8 @@
 export type Keyed = {
   readonly run: <T>(key: string, work: () => Promise<T>) => Promise<T>;
   readonly busy: (key: string) => boolean;
+  /** Resolves when all that was begun or waits now is done. */
+  readonly idle: () => Promise<void>;
 };
 
 export function newKeyed(): Keyed {
@@ -16,5 +18,9 @@ export function newKeyed(): Keyed {
     tails.set(key, tail);
     return mine;
   };
-  return { run, busy: key => tails.has(key) };
+  return {
+    run,
+    busy: key => tails.has(key),
+    idle: async () => void (await Promise.all(tails.values())),
+  };
 }

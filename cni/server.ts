@@ -1,5 +1,5 @@
 /** The agent's end of the CNI socket: calls come in, verbs run, answers go out. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Log } from '../agent/log.ts';
@@ -7,15 +7,17 @@ import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { openBook } from './book.ts';
-import { readDelQueue } from './delqueue.ts';
+import { del } from './del.ts';
+import { openDelQueue } from './delqueue.ts';
 import { CniError, CODES, errorJson } from './errors.ts';
+import { newGate } from './gate.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
 import { openSession } from './session.ts';
 import { answerVersion, parseRequest } from './spec.ts';
 import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
-import { del, runVerb, type VerbDeps } from './verbs.ts';
+import { runVerb, type VerbDeps } from './verbs.ts';
 
 export type CniConfig = {
   readonly podCidrs: readonly Cidr[];
@@ -101,28 +103,41 @@ async function serveCall(deps: VerbDeps, counters: Counters, socket: Socket): Pr
   }
 }
 
-function listen(server: Server, path: string): Promise<void> {
+/**
+ * Bound under another name and then renamed: a binary finds the old agent's socket or ours, never
+ * none that works; and Node, which removes what it has bound, leaves a successor's socket alone.
+ */
+async function listen(server: Server, path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  rmSync(path, { force: true });
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
   const mask = process.umask(0o177);
-  return new Promise<void>((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, resolve);
+    server.listen(temporary, resolve);
   }).finally(() => process.umask(mask));
+  renameSync(temporary, path);
 }
 
-const carryOut = async (deps: VerbDeps, dir: string): Promise<number> => {
-  const queued = readDelQueue(dir, file =>
-    deps.log.warn({ file }, 'a queued DEL cannot be read and is dropped'),
-  );
+/** DELs that were promised while the agent was away, or before it was killed. */
+async function carryOut(deps: VerbDeps): Promise<number> {
+  const queued = deps.queue
+    .all(file => deps.log.warn({ file }, 'a queued DEL cannot be read and is dropped'))
+    .filter(one => !deps.keyed.busy(leaseKey(one)));
   for (const one of queued)
     await deps.keyed
-      .run(leaseKey(one), () => del(deps, one.containerId, one.ifname))
-      .then(one.done, error =>
+      .run(leaseKey(one), async () => {
+        // ADD may have carried it out meanwhile, and then what is there is new.
+        if (deps.queue.find(one) !== undefined) await del(deps, one.containerId, one.ifname);
+        else one.done();
+      })
+      .catch(error =>
         deps.log.error({ container: one.containerId, error: String(error) }, 'a queued DEL failed'),
       );
   return queued.length;
-};
+}
+
+const FIRST_LOOK = { reason: 'the pods of before are being looked at' } as const;
 
 /** Listens at once; ADD answers "try again later" until `configure`. */
 export async function startCni(options: CniOptions): Promise<CniServer> {
@@ -130,13 +145,17 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   const book = openBook(openLeases(options.leaseDir));
   for (const file of book.damaged) log.warn({ file }, 'a lease cannot be read and is ignored');
   let config: CniConfig | { readonly reason: string } = { reason: 'the agent has just started' };
+  let looked = false;
+  const gate = newGate<CniConfig>(config.reason);
   const deps: VerbDeps = {
     kernel,
     book,
     keyed: newKeyed(),
     log,
     now: options.now ?? (() => performance.now()),
-    ready: () => config,
+    ready: gate.now,
+    readyWithin: gate.within,
+    queue: openDelQueue(options.delQueueDir),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: options.released ?? (() => {}),
@@ -150,16 +169,24 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   );
   await listen(server, options.socketPath);
 
+  server.on('error', error => log.error({ error: String(error) }, 'the CNI socket'));
+
   const sweep = async (): Promise<number> => {
     if ('reason' in config) return 0;
     const tables = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
-    return tables + (await carryOut(deps, options.delQueueDir)) + (await sweepPods(deps));
+    const changes = tables + (await carryOut(deps)) + (await sweepPods(deps));
+    // Only now is it known which addresses are held and by whom.
+    looked = true;
+    gate.set(config);
+    return changes;
   };
 
   return {
     configure: next => {
       config = next;
+      looked &&= !('reason' in next);
       if (!('reason' in next)) book.setRanges(next.podCidrs);
+      gate.set('reason' in next || looked ? next : FIRST_LOOK);
     },
     sweep,
     leases: book.all,
@@ -167,6 +194,11 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       pools: book.stats(deps.now()).map(pool => ({ ...pool, size: String(pool.size) })),
       verbs: counters.all(),
     }),
-    close: () => new Promise(resolve => server.close(() => resolve())),
+    close: async () => {
+      const closed = new Promise<void>(resolve => server.close(() => resolve()));
+      gate.set({ reason: 'the agent is stopping' });
+      await closed;
+      await deps.keyed.idle();
+    },
   };
 }

@@ -4,9 +4,10 @@ import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Nft } from '../platform/linux/types.ts';
 import { antiSpoofTable, podElementsText } from './antispoof.ts';
 import { dropElements, hostFaults, restoreHostSide, viewHost } from './attach.ts';
+import { del } from './del.ts';
 import { missingElements, strayElements, withoutElements } from './elements.ts';
 import { leaseKey } from './lease.ts';
-import { del, type VerbDeps } from './verbs.ts';
+import type { VerbDeps } from './verbs.ts';
 
 /** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
 async function mendElements(deps: VerbDeps, listing: string): Promise<number> {

@@ -4,13 +4,15 @@ import type { Log } from '../agent/log.ts';
 import { NFT_TABLE } from '../constants.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { Ip } from '../types.ts';
-import { attach, detach, hostFaults, linkName, podFaults, randomMac, viewHost } from './attach.ts';
+import { add, mustBeReady } from './add.ts';
+import { hostFaults, podFaults, viewHost } from './attach.ts';
 import type { Book } from './book.ts';
+import { delOnRequest, free } from './del.ts';
+import type { DelQueue } from './delqueue.ts';
 import { missingElements } from './elements.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Keyed } from './keyed.ts';
-import { type Lease, leaseKey, ownerName } from './lease.ts';
-import { addResult } from './result.ts';
+import { type Lease, leaseKey } from './lease.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
 
@@ -24,6 +26,9 @@ export type VerbDeps = {
   readonly now: () => number;
   /** What ADD needs of the node, or why it has to wait. */
   readonly ready: () => Ready | { readonly reason: string };
+  /** The same, as soon as there is no reason left to wait, or after `ms`. */
+  readonly readyWithin: (ms: number) => Promise<Ready | { readonly reason: string }>;
+  readonly queue: DelQueue;
   readonly readyMarker: string;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
@@ -31,79 +36,6 @@ export type VerbDeps = {
 };
 
 const keyOf = (request: Request): string => leaseKey(request);
-
-/** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
-async function dropDead(deps: VerbDeps, lease: Lease): Promise<boolean> {
-  if ((await deps.kernel.links.get(lease.link)) !== undefined) return false;
-  await free(deps, lease);
-  return true;
-}
-
-function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
-  const { network, containerId, ifname, pod } = request;
-  const link = linkName(containerId, ifname);
-  return { network, containerId, ifname, link, hostMac: randomMac(), podMac: randomMac(), ips, mtu, pod };
-}
-
-/** Undoes an ADD that failed, as far as it got. A link that was there before stays. */
-async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void> {
-  try {
-    if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
-    deps.book.release(lease, deps.now());
-  } catch (trouble) {
-    deps.log.warn(
-      { link: lease.link, error: String(trouble) },
-      'an ADD that failed could not be undone; the next sweep will',
-    );
-  }
-}
-
-async function add(deps: VerbDeps, request: Request, session: Session): Promise<string> {
-  const ready = deps.ready();
-  if ('reason' in ready)
-    throw new CniError(CODES.tryLater, 'weft cannot wire pods on this node yet', ready.reason);
-  const old = deps.book.get(keyOf(request));
-  if (old !== undefined && !(await dropDead(deps, old)))
-    throw new CniError(
-      CODES.exists,
-      `container ${request.containerId} already has ${request.ifname}, with ${old.ips.join(', ')}`,
-      'ADD was called twice without DEL between them',
-    );
-  const pod = await session.enter();
-  const ips = deps.book.reserve(ownerName(request), request.requested, deps.now());
-  const lease = newLease(request, ips, ready.mtu);
-  try {
-    deps.book.enter(lease);
-  } catch (error) {
-    deps.book.unreserve(ips, deps.now());
-    throw error;
-  }
-  try {
-    await attach(deps.kernel, pod, lease, ready.gateways);
-    await deps.beforeAnswer(lease);
-  } catch (error) {
-    await undo(deps, lease, error);
-    throw error;
-  }
-  return JSON.stringify(addResult(lease, ready.gateways, request.netns, request.version, request.prevResult));
-}
-
-/** Frees a lease: wire first, so that no address is given away that still answers. */
-async function free(deps: VerbDeps, lease: Lease): Promise<void> {
-  await detach(deps.kernel, lease);
-  deps.released(deps.book.release(lease, deps.now()));
-}
-
-/** Without a lease there may still be a link, of an ADD whose lease was lost. */
-export async function del(deps: VerbDeps, containerId: string, ifname: string): Promise<string> {
-  const lease = deps.book.get(leaseKey({ containerId, ifname }));
-  if (lease !== undefined) await free(deps, lease);
-  else {
-    const link = linkName(containerId, ifname);
-    if ((await deps.kernel.links.get(link)) !== undefined) await deps.kernel.links.remove(link);
-  }
-  return '';
-}
 
 const broken = (faults: readonly string[]): CniError =>
   new CniError(CODES.broken, `the pod's network is not as ADD left it: ${faults[0]}`, faults.join('; '));
@@ -178,13 +110,37 @@ function status(deps: VerbDeps): string {
   );
 }
 
+/** As long as the binary waits for an agent that is away; together they stay under half of the runtime's patience. */
+const WAIT_MS = 15_000;
+
+/** Answered when nothing is to be seen of the attachment; the next verb on it waits for the rest. */
+function answerDel(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  deps.keyed
+    .run(keyOf(request), async () => {
+      const rest = await delOnRequest(deps, request, session);
+      resolve('');
+      await rest?.();
+    })
+    .catch(error => {
+      reject(error);
+      deps.log.warn({ container: request.containerId, error: String(error) }, 'DEL is not complete');
+    });
+  return promise;
+}
+
+async function answerAdd(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+  mustBeReady(await deps.readyWithin(WAIT_MS));
+  return deps.keyed.run(keyOf(request), () => add(deps, request, session));
+}
+
 /** Dispatch; verbs on one attachment take turns. */
 export async function runVerb(deps: VerbDeps, request: Request, session: Session): Promise<string> {
   switch (request.command) {
     case 'ADD':
-      return deps.keyed.run(keyOf(request), () => add(deps, request, session));
+      return answerAdd(deps, request, session);
     case 'DEL':
-      return deps.keyed.run(keyOf(request), () => del(deps, request.containerId, request.ifname));
+      return answerDel(deps, request, session);
     case 'CHECK':
       return deps.keyed.run(keyOf(request), () => check(deps, request, session));
     case 'GC':

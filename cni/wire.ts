@@ -11,6 +11,8 @@
  *   agent → binary  o enter CNI_NETNS and open a netlink socket there
  *                   n netlink bytes for the pod's kernel
  *                   w path below /proc/sys/net, NUL, value
+ *                   x netlink bytes for the pod's kernel once the answer is out: a child sends them,
+ *                     and the connection is closed when they are worked off
  *                   r result: 1 byte exit status, then stdout to the end
  */
 import type { Result } from '../types.ts';

@@ -36,18 +36,32 @@ static int enter(const char *path) {
   return fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
 }
 
+static void print_escaped(const char *text) {
+  for (; *text; text++) {
+    if (*text == '"' || *text == '\\') putchar('\\');
+    if ((unsigned char)*text >= ' ') putchar(*text);
+  }
+}
+
 /* Before 1.0.0 each address named its family. */
 static int print_result(const char *version) {
   int old = version[0] == '0';
-  const char *netns = getenv("CNI_NETNS");
-  printf("{\"cniVersion\":\"%s\",\"interfaces\":[{\"name\":\"lo\",\"mac\":\"00:00:00:00:00:00\",\"sandbox\":\"%s\"}],"
-         "\"ips\":[{%s\"address\":\"127.0.0.1/8\",\"interface\":0},{%s\"address\":\"::1/128\",\"interface\":0}],\"dns\":{}}\n",
-         version, netns, old ? "\"version\":\"4\"," : "", old ? "\"version\":\"6\"," : "");
+  printf("{\"cniVersion\":\"%s\",\"interfaces\":[{\"name\":\"lo\",\"mac\":\"00:00:00:00:00:00\",\"sandbox\":\"", version);
+  print_escaped(getenv("CNI_NETNS"));
+  printf("\"}],\"ips\":[{%s\"address\":\"127.0.0.1/8\",\"interface\":0},{%s\"address\":\"::1/128\",\"interface\":0}],\"dns\":{}}\n",
+         old ? "\"version\":\"4\"," : "", old ? "\"version\":\"6\"," : "");
   return 0;
 }
 
+static int known(const char *version) {
+  static const char *const all[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!strcmp(version, all[i])) return 1;
+  return 0;
+}
 int loopback(const char *command, const char *version) {
   short flags = 0;
+  if (!known(version)) return fail(1, "incompatible CNI versions", "loopback knows 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0");
   if (!strcmp(command, "STATUS") || !strcmp(command, "GC")) return 0;
   if (enter(getenv("CNI_NETNS")) < 0) return strcmp(command, "DEL") ? fail(5, "loopback: cannot enter CNI_NETNS", strerror(errno)) : 0;
   if (!strcmp(command, "DEL")) return lo_flags(0, &flags), 0;

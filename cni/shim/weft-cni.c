@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "loopback.h"
+#include "monitor.h"
 #include "weft-cni.h"
 
 #define RUN_DIR "/run/weft"
@@ -36,6 +37,12 @@
 #define MAX_FRAME (2 << 20)
 #define WAIT_FOR_AGENT_MS 15000
 
+/* Seconds until we answer ourselves. All are below the two minutes after which the kubelet gives up. */
+#define ADD_DEADLINE 90
+#define STATUS_DEADLINE 2
+#define DEADLINE 40
+#define LAST_RESORT 10
+
 static const char *const NAMES[] = {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_NETNS_OVERRIDE",
                                     "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"};
 
@@ -43,6 +50,9 @@ static char *input; /* stdin, NUL-terminated */
 static size_t input_len;
 static int input_bad;
 static char version[24] = "1.0.0"; /* of the request, for errors that we print ourselves */
+static long long deadline;         /* on the monotonic clock, in ms */
+static char *farewell;             /* netlink bytes for after the answer */
+static size_t farewell_len;
 
 /* The request's cniVersion, found without a parser: only digits and dots are taken over. */
 static void find_version(void) {
@@ -58,10 +68,17 @@ int fail(int code, const char *msg, const char *details) {
   return 1;
 }
 
+static long long now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* The last resort, where stdin never ends or a system call hangs. */
 static void out_of_time(int signal) {
   (void)signal;
-  static const char text[] = "{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"the weft agent did not answer in time\","
-                             "\"details\":\"it is there but stuck: see its log; the runtime will try again\"}\n";
+  static const char text[] = "{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"weft-cni ran out of time\","
+                             "\"details\":\"stdin did not end, or the kernel hangs; the runtime will try again\"}\n";
   ssize_t ignored = write(1, text, sizeof text - 1);
   (void)ignored;
   _exit(1);
@@ -139,6 +156,8 @@ static int try_connect(void) {
   if (!S_ISSOCK(st.st_mode) || st.st_uid != 0) return errno = EPERM, -1;
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = SOCKET};
+  struct timeval limit = {DEADLINE, 0};
+  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0) return fd;
   int error = errno;
   if (fd >= 0) close(fd);
@@ -179,6 +198,31 @@ static int write_sysctl(char *data, size_t len) {
   return result;
 }
 
+/*
+ * What the agent wants done after the answer: removing a link takes the kernel tens of milliseconds, for which
+ * nobody should wait. A child does it, on no descriptor of the runtime's; its end closes the agent's connection.
+ */
+static void say_farewell(int netlink) {
+  pid_t child = farewell && netlink >= 0 ? fork() : 1;
+  if (child > 0) return;
+  if (child == 0) setsid(), close(0), close(1), close(2);
+  send(netlink, farewell, farewell_len, 0);
+  if (child == 0) _exit(0);
+}
+
+static int keep_farewell(const char *data, size_t len) {
+  free(farewell);
+  farewell = malloc(len);
+  if (farewell) memcpy(farewell, data, farewell_len = len);
+  return farewell ? -1 : -2;
+}
+
+static int print_result(int netlink, const char *data, size_t len) {
+  int result = write_all(1, data + 1, len - 1) < 0 ? 1 : data[0] & 0x7f;
+  say_farewell(netlink);
+  return result;
+}
+
 /* One frame from the agent. Returns the exit code once it is the result, -1 to go on, -2 where the agent is lost. */
 static int serve(int agent, int *netlink) {
   unsigned char head[5];
@@ -193,7 +237,8 @@ static int serve(int agent, int *netlink) {
   if (head[4] == 'o') result = send_number(agent, 'O', open_netns(netlink)) < 0 ? -2 : -1;
   else if (head[4] == 'w') result = send_number(agent, 'W', *netlink < 0 ? -EBADF : write_sysctl(data, len)) < 0 ? -2 : -1;
   else if (head[4] == 'n' && *netlink >= 0) result = send(*netlink, data, len, 0) < 0 ? -2 : -1;
-  else if (head[4] == 'r' && len >= 1) result = write_all(1, data + 1, len - 1) < 0 ? 1 : data[0] & 0x7f;
+  else if (head[4] == 'x') result = keep_farewell(data, len);
+  else if (head[4] == 'r' && len >= 1) result = print_result(*netlink, data, len);
   else result = -2;
   free(data);
   return result;
@@ -205,10 +250,13 @@ static int converse(int agent) {
   int netlink = -1;
   for (;;) {
     struct pollfd fds[2] = {{agent, POLLIN, 0}, {netlink, POLLIN, 0}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return -2;
+    long long left = deadline - now_ms();
+    int n = left > 0 ? poll(fds, 2, (int)left) : 0;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return errno = ETIMEDOUT, -2;
     if (netlink >= 0 && fds[1].revents) {
-      ssize_t n = recv(netlink, buffer, sizeof buffer, MSG_DONTWAIT);
-      if (n > 0 && send_frame(agent, 'N', buffer, (size_t)n) < 0) return -2;
+      ssize_t got = recv(netlink, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (got > 0 && send_frame(agent, 'N', buffer, (size_t)got) < 0) return -2;
     }
     if (fds[0].revents) {
       int result = serve(agent, &netlink);
@@ -217,8 +265,8 @@ static int converse(int agent) {
   }
 }
 
-static int plain(const char *text, int dots) {
-  if (!text || !*text || strlen(text) > 200 || (!dots && *text == '.')) return 0;
+static int plain(const char *text, size_t max) {
+  if (!text || !*text || strlen(text) > max || *text == '.') return 0;
   return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
 }
 
@@ -227,16 +275,22 @@ static int queue_del(void) {
   const char *id = getenv("CNI_CONTAINERID"), *name = getenv("CNI_IFNAME");
   char path[600], temporary[640];
   size_t len;
-  if (!plain(id, 0) || !plain(name, 1)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
+  if (!plain(id, 200) || !plain(name, 15)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
   mkdir(RUN_DIR, 0700), mkdir(QUEUE, 0700);
-  snprintf(path, sizeof path, QUEUE "/%s.%s", id, name);
-  snprintf(temporary, sizeof temporary, QUEUE "/.%s.%s.%d", id, name, getpid());
+  snprintf(path, sizeof path, QUEUE "/%s:%s", id, name);
+  snprintf(temporary, sizeof temporary, QUEUE "/.%s:%s.%d", id, name, getpid());
   char *data = hello(&len);
   int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd >= 0 && data && write_all(fd, data, len) == 0 && close(fd) == 0 && rename(temporary, path) == 0) return 0;
   const char *why = strerror(errno);
   unlink(temporary);
   return fail(5, "cannot keep this DEL for the weft agent, which is away", why);
+}
+
+/* STATUS of a sound request, once weft has been ready since boot: no agent is asked, since none may be there. */
+static int ready_now(void) {
+  const char *path = getenv("CNI_PATH");
+  return path && *path && !strcmp(version, "1.1.0") && access(MARKER, F_OK) == 0;
 }
 
 static int without_agent(const char *command) {
@@ -252,6 +306,7 @@ int main(int argc, char **argv) {
   const char *command = getenv("CNI_COMMAND");
   const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
   signal(SIGPIPE, SIG_IGN);
+  if (argc == 3 && !strcmp(argv[1], "monitor")) return monitor(argv[2]);
   if (!command || !*command) {
     fprintf(stderr, "weft-cni: a CNI plugin, called by the container runtime\n"
                     "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n");
@@ -261,11 +316,16 @@ int main(int argc, char **argv) {
     printf("{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n");
     return 0;
   }
-  int add = !strcmp(command, "ADD");
+  int add = !strcmp(command, "ADD"), status = !strcmp(command, "STATUS");
+  int seconds = add ? ADD_DEADLINE : status ? STATUS_DEADLINE : DEADLINE;
+  deadline = now_ms() + seconds * 1000LL;
   signal(SIGALRM, out_of_time);
-  alarm(add ? 100 : !strcmp(command, "STATUS") ? 10 : 50);
+  alarm((unsigned)seconds + LAST_RESORT);
   read_input();
+  /* What we open must not become the runtime's stdout where that is closed. */
+  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd < 3;) fd = dup(fd);
   if (!strcmp(name, "loopback")) return loopback(command, version);
+  if (status && ready_now()) return 0;
 
   size_t len;
   char *greeting = hello(&len);

@@ -1,0 +1,84 @@
+/** ADD, from request to result; whatever fails on the way is undone. */
+import type { Ip } from '../types.ts';
+import { attach, detach, linkName, randomMac } from './attach.ts';
+import { del, free } from './del.ts';
+import { CniError, CODES } from './errors.ts';
+import { type Lease, leaseKey, ownerName } from './lease.ts';
+import { addResult } from './result.ts';
+import type { Session } from './session.ts';
+import type { Request } from './spec.ts';
+import type { Ready, VerbDeps } from './verbs.ts';
+
+function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
+  const { network, containerId, ifname, pod } = request;
+  const link = linkName(containerId, ifname);
+  return { network, containerId, ifname, link, hostMac: randomMac(), podMac: randomMac(), ips, mtu, pod };
+}
+
+/** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
+async function dropDead(deps: VerbDeps, lease: Lease): Promise<boolean> {
+  if ((await deps.kernel.links.get(lease.link)) !== undefined) return false;
+  await free(deps, lease);
+  return true;
+}
+
+/** What an earlier attachment of this name left behind; rejects where it lives. */
+async function clearEarlier(deps: VerbDeps, request: Request): Promise<void> {
+  if (deps.queue.find(request) !== undefined) await del(deps, request.containerId, request.ifname);
+  const old = deps.book.get(leaseKey(request));
+  if (old === undefined || (await dropDead(deps, old))) return;
+  throw new CniError(
+    CODES.exists,
+    `container ${request.containerId} already has ${request.ifname}, with ${old.ips.join(', ')}`,
+    'ADD was called twice without DEL between them',
+  );
+}
+
+/** Undoes an ADD that failed, as far as it got. A link that was there before stays. */
+async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void> {
+  try {
+    if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
+    deps.book.release(lease, deps.now());
+  } catch (trouble) {
+    deps.log.warn(
+      { link: lease.link, error: String(trouble) },
+      'an ADD that failed could not be undone; the next sweep will',
+    );
+  }
+}
+
+/** Address and lease, or neither. */
+function enterLease(deps: VerbDeps, request: Request, mtu: number): Lease {
+  const ips = deps.book.reserve(ownerName(request), request.requested, deps.now());
+  const lease = newLease(request, ips, mtu);
+  try {
+    deps.book.enter(lease);
+    return lease;
+  } catch (error) {
+    deps.book.unreserve(ips, deps.now());
+    throw error;
+  }
+}
+
+export function mustBeReady(ready: Ready | { readonly reason: string }): Ready {
+  if ('reason' in ready)
+    throw new CniError(CODES.tryLater, 'weft cannot wire pods on this node yet', ready.reason);
+  return ready;
+}
+
+/** The result as JSON. Rejects with CniError. */
+export async function add(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+  const { gateways, mtu } = mustBeReady(deps.ready());
+  await clearEarlier(deps, request);
+  const pod = await session.enter();
+  const lease = enterLease(deps, request, mtu);
+  try {
+    await attach(deps.kernel, pod, lease, gateways);
+    await deps.beforeAnswer(lease);
+    if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');
+  } catch (error) {
+    await undo(deps, lease, error);
+    throw error;
+  }
+  return JSON.stringify(addResult(lease, gateways, request.netns, request.version, request.prevResult));
+}

@@ -1,0 +1,33 @@
+/** What calls wait for: a value that is not there yet, or the reason why. */
+export type Gate<T extends object> = {
+  readonly now: () => T | { readonly reason: string };
+  readonly set: (value: T | { readonly reason: string }) => void;
+  /** The value as soon as it is there, or after `ms` the reason of then. */
+  readonly within: (ms: number) => Promise<T | { readonly reason: string }>;
+};
+
+export function newGate<T extends object>(reason: string): Gate<T> {
+  let value: T | { readonly reason: string } = { reason };
+  let waiting: (() => void)[] = [];
+  const within = (ms: number): Promise<T | { readonly reason: string }> =>
+    'reason' in value && ms > 0
+      ? new Promise(resolve => {
+          const done = (): void => {
+            clearTimeout(timer);
+            resolve(value);
+          };
+          const timer = setTimeout(done, ms);
+          waiting.push(done);
+        })
+      : Promise.resolve(value);
+  return {
+    now: () => value,
+    within,
+    set: next => {
+      value = next;
+      if ('reason' in next) return;
+      for (const wake of waiting) wake();
+      waiting = [];
+    },
+  };
+}
