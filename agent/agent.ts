@@ -26,6 +26,7 @@ import { newPass } from './pass.ts';
 import { startProber } from './prober.ts';
 import { healthRoutes, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
+import { shimPath } from './shim.ts';
 
 export type AgentOptions = {
   readonly config: Config;
@@ -52,7 +53,10 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
   const startedAt = performance.now();
   const identity = openIdentity(STATE_DIR, nodeName);
-  const kernel = openKernel();
+  const kernel = openKernel({
+    monitor: shimPath(),
+    trouble: message => log.warn({ message }, 'the kernel tells no news for a second'),
+  });
   const memos = openMemos(`${RUN_DIR}/tables.json`);
   const client = await openClient({ kubeconfig, apiServer: config.apiServer });
   let mark = (): void => {};
