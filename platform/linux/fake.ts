@@ -49,6 +49,8 @@ export function openFake({ wireguard = true }: FakeOptions = {}): FakeKernel {
         if (kinds.includes(kind)) onEvent(kind);
       };
       state.listeners.add(listener);
+      for (const kind of kinds) setImmediate(() => state.listeners.has(listener) && onEvent(kind));
+      for (const kind of kinds) setImmediate(() => state.listeners.has(listener) && listener(kind));
       return () => void state.listeners.delete(listener);
     },
     counts: () => ({ spawns: state.spawned.length, changes: state.changes }),

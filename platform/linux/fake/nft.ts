@@ -55,7 +55,7 @@ function addItems(table: Table, body: string): void {
     const known = table.items.find(item => item.header === header);
     if (known === undefined) table.items.push({ header, lines: lines(inner.join()) });
     else known.lines.push(...lines(inner.join()).filter(line => !line.startsWith('type ')));
-    if (/^(?:set|map) /.test(header) && !table.sets.has(name)) table.sets.set(name, new Set());
+    if (/^(?:set|map) /.test(header) && !table.sets.has(name)) table.sets.set(name, new Map());
   }
 }
 
@@ -65,7 +65,7 @@ const copy = (tables: ReadonlyMap<string, Table>): Map<string, Table> =>
       name,
       {
         items: items.map(item => ({ header: item.header, lines: [...item.lines] })),
-        sets: new Map([...sets].map(([set, elements]) => [set, new Set(elements)])),
+        sets: new Map([...sets].map(([set, elements]) => [set, new Map(elements)])),
       },
     ]),
   );
@@ -91,7 +91,7 @@ const printItem = ({ header, lines: inner }: TableItem, table: Table, terse: boo
   return [
     `\t${header} {`,
     ...inner.filter(line => !terse || !line.startsWith('elements')).map(line => `\t\t${line}`),
-    ...elements.map(element => `\t\telement ${element}`),
+    ...elements.map(([key, data]) => `\t\telement ${key} ${data}`.trimEnd()),
     '\t}',
   ];
 };
@@ -100,15 +100,13 @@ const printItem = ({ header, lines: inner }: TableItem, table: Table, terse: boo
 export const printTable = (name: string, table: Table, terse: boolean): string =>
   [`table ${name} {`, ...table.items.flatMap(item => printItem(item, table, terse)), '}', ''].join('\n');
 
-const keyOf = ({ key, data }: ElementChange): string =>
-  key.toString('hex') + (data === undefined ? '' : ` : ${data.toString('hex')}`);
-
 function changeElements(table: Table, changes: readonly ElementChange[]): void {
   const missing = (set: string): never => refuse('ENOENT', `nft set elements: ${set}`);
   for (const change of changes) {
     const elements = table.sets.get(change.set) ?? missing(change.set);
-    if (change.op === 'add') elements.add(keyOf(change));
-    else if (!elements.delete(keyOf(change))) missing(change.set);
+    const key = change.key.toString('hex');
+    if (change.op === 'add') elements.set(key, change.data?.toString('hex') ?? '');
+    else if (!elements.delete(key)) missing(change.set);
   }
 }
 

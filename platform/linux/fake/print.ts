@@ -52,7 +52,7 @@ const tableLines = (name: string, { items, sets }: Table): string[] => [
     return `nft add ${kind} ${name} ${item} { ${lines.join('; ')} }`;
   }),
   ...[...sets].flatMap(([set, elements]) =>
-    [...elements].map(element => `nft add element ${name} ${set} { ${element} }`),
+    [...elements].map(([key, data]) => `nft add element ${name} ${set} { ${key}${data && ` : ${data}`} }`),
   ),
 ];
 

@@ -14,8 +14,8 @@ export type TableItem = { readonly header: string; readonly lines: string[] };
 
 export type Table = {
   readonly items: TableItem[];
-  /** Elements of each set, as hex of key and data. */
-  readonly sets: Map<string, Set<string>>;
+  /** Elements of each set or map: data by key, both as hex; data is empty in a set. */
+  readonly sets: Map<string, Map<string, string>>;
 };
 
 export type OwnedRoute = { readonly route: Route; readonly protocol: number };

@@ -1,6 +1,7 @@
 /** WireGuard devices of the fake: an allowed network belongs to one peer, whoever was given it last. */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { Cidr, Endpoint, PublicKey } from '../../../types.ts';
+import { LinuxError } from '../errors.ts';
 import type { Wg, WgChange, WgPeer } from '../types.ts';
 import { type Device, refuse, type State } from './state.ts';
 
@@ -51,6 +52,15 @@ function apply(device: Device, change: WgChange): void {
   }
 }
 
+/** As base64 of 32 bytes. */
+const KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+
+function check(change: WgChange): void {
+  const key = change.kind === 'device' ? change.privateKey : change.publicKey;
+  if (key !== undefined && !KEY.test(key))
+    throw new LinuxError('EFAILED', 'wg set: Key is not the correct length or format');
+}
+
 /** Device settings come first, as `setArguments` puts them. */
 const ordered = (changes: readonly WgChange[]): readonly WgChange[] => [
   ...changes.filter(c => c.kind === 'device'),
@@ -78,6 +88,7 @@ export function fakeWg(state: State): Wg {
       state.spawned.push(`wg set ${link}`);
       state.changes += 1;
       const device = state.devices.get(link) ?? refuse('ENODEV', `wg set ${link}`);
+      for (const change of changes) check(change);
       for (const change of ordered(changes)) apply(device, change);
     },
   };
