@@ -51,7 +51,17 @@ function start(path: string, link: string): Promise<number | null> {
 const answers = async (kernel: Kernel, link: string): Promise<boolean> =>
   (await kernel.wg.dump(link)) !== undefined;
 
-const START_TRIES = 50;
+/** The wireguard-go of a link that was just removed may hold the name a little longer. */
+const START_TRIES = 5;
+const ANSWER_TRIES = 50;
+
+async function answersSoon(kernel: Kernel, link: string): Promise<boolean> {
+  for (let tries = 0; tries < ANSWER_TRIES; tries += 1) {
+    if (await answers(kernel, link)) return true;
+    await sleep(20);
+  }
+  return false;
+}
 
 async function startUserspace(kernel: Kernel, link: string): Promise<Engine> {
   const path = program();
@@ -60,10 +70,11 @@ async function startUserspace(kernel: Kernel, link: string): Promise<Engine> {
       kind: 'none',
       reason: `the kernel has no WireGuard, and ${path === undefined ? 'there is no program wireguard-go' : '/dev/net/tun is not there'}: load the module wireguard, or install manifests/weft-userspace.yaml in place of manifests/weft.yaml`,
     };
-  const code = await start(path, link);
+  let code: number | null = null;
   for (let tries = 0; tries < START_TRIES; tries += 1) {
-    if (await answers(kernel, link)) return { kind: 'wireguard-go' };
-    await sleep(20);
+    code = await start(path, link);
+    if (code === 0 && (await answersSoon(kernel, link))) return { kind: 'wireguard-go' };
+    await sleep(200);
   }
   return {
     kind: 'none',

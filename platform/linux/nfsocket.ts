@@ -2,6 +2,7 @@
 import { getSystemErrorName } from 'node:util';
 import { Protocol, RawNetlinkSocket } from 'netlink';
 import { LinuxError } from './errors.ts';
+import { limited } from './limit.ts';
 import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks } from './nfset.ts';
 import type { ElementChange, NftFamily } from './types.ts';
 
@@ -94,8 +95,10 @@ export function openSetElements(): SetElements {
     });
   };
 
+  // One after the other: a refusal repeats the whole batch, and two might overflow the receive buffer.
+  const limit = limited(1);
   const change: SetElements['change'] = async (family, table, changes) => {
-    for (const runs of batchesOf(elementRuns(changes))) await send(family, table, runs);
+    for (const runs of batchesOf(elementRuns(changes))) await limit(() => send(family, table, runs));
   };
   return { change, close: () => socket.close() };
 }

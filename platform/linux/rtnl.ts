@@ -4,6 +4,7 @@
  */
 import { NetlinkSocket, Protocol, RawNetlinkSocket } from 'netlink';
 import { LinuxError } from './errors.ts';
+import { limited } from './limit.ts';
 
 /** NLM_F_… of linux/netlink.h. */
 export const FLAG = { replace: 0x100, excl: 0x200, create: 0x400, append: 0x800, dump: 0x300 } as const;
@@ -49,6 +50,12 @@ const DUMP_INTR = 0x10;
 /** A busy node changes a link every few milliseconds, and a dump of hundreds takes as long. */
 const DUMP_TRIES = 10;
 
+/**
+ * Requests under way at once. Their answers wait in the socket's receive buffer, 212,992 bytes
+ * where nobody raised net.core.rmem_max; one that overflows makes the package end the process.
+ */
+const AT_ONCE = 32;
+
 const toError = (what: string, error: unknown): LinuxError => {
   const message = error instanceof Error ? error.message : String(error);
   const timedOut = /Timeout/.test(message) ? 'ETIMEDOUT' : undefined;
@@ -70,6 +77,7 @@ export type Sockets = { readonly requests: () => NetlinkSocket; readonly dumps: 
 export function rtnlOver(sockets: Sockets): Rtnl {
   let changes = 0;
   let turn: Promise<unknown> = Promise.resolve();
+  const limit = limited(AT_ONCE);
 
   const request = async (
     socket: NetlinkSocket,
@@ -104,9 +112,10 @@ export function rtnlOver(sockets: Sockets): Rtnl {
   return {
     change: async (what, type, flags, payload) => {
       changes += 1;
-      await request(sockets.requests(), what, type, flags, payload);
+      await limit(() => request(sockets.requests(), what, type, flags, payload));
     },
-    get: async (what, type, payload) => (await request(sockets.requests(), what, type, 0, payload))[0]?.data,
+    get: async (what, type, payload) =>
+      (await limit(() => request(sockets.requests(), what, type, 0, payload)))[0]?.data,
     dump,
     changes: () => changes,
     close: () => {
@@ -116,7 +125,7 @@ export function rtnlOver(sockets: Sockets): Rtnl {
   };
 }
 
-/** A socket that is opened anew after an error: the package closes it then, ENOBUFS included. */
+/** A socket that is opened anew after an error: the package closes it then. */
 function lasting(): () => NetlinkSocket {
   const open = (): NetlinkSocket => {
     const raw = new RawNetlinkSocket(Protocol.ROUTE, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });

@@ -1,5 +1,6 @@
 /** The kernel contract on this machine's kernel, in a namespace of its own. */
 import { openSync } from 'node:fs';
+import { buildShim } from '../../cni/shim/build.ts';
 import { openKernel } from '../../platform/linux/kernel.ts';
 import { createVeth } from '../../platform/linux/link.ts';
 import type { Subject } from '../contract/kernel.helpers.ts';
@@ -9,7 +10,7 @@ import { enterLab } from '../lab/reenter.ts';
 await enterLab(import.meta.filename);
 
 function open(): Subject {
-  const kernel = openKernel();
+  const kernel = openKernel({ monitor: buildShim(process.arch === 'arm64' ? 'arm64' : 'amd64') });
   const here = openSync('/proc/self/ns/net', 'r');
   let made = 0;
   return {
