@@ -80,6 +80,17 @@ for (const [name, faults] of TROUBLES)
     await until(() => discovery.state().connected, 'the watch');
   });
 
+test('a slow server is slow and nothing else', async t => {
+  const { api, discovery, add, names } = await setUp(t);
+  api.order({ delayMs: 150 });
+  api.dropWatches();
+  add('c', '10.42.2.0/24');
+  api.store.remove(NODES, undefined, 'b');
+  await until(() => names().join() === 'a,c', 'c and not b');
+  await until(() => discovery.facts()[1]?.podCidrs[0] === '10.42.2.0/24', 'podCIDR of c');
+  assert.ok(discovery.state().synced);
+});
+
 test('a server that is killed and comes back: published again, nothing lost', async t => {
   const { api, discovery, add, names } = await setUp(t);
   const want = {
