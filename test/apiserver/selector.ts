@@ -1,45 +1,141 @@
-/** Label and field selectors of list and watch. Pure. */
+/** Label selectors, by the grammar of the real parser. Pure. */
+import { wrongKey, wrongLabelValue } from './names.ts';
 import type { KubeObject } from './object.ts';
 import { badRequest } from './status.ts';
 
 export type Matcher = (object: KubeObject) => boolean;
 
-/** Commas outside of parentheses separate requirements. */
-const split = (text: string): string[] => text.split(/,(?![^(]*\))/).filter(part => part.trim() !== '');
+/** Symbols stand alone; everything else up to white space or a symbol is a word. */
+const TOKEN = /\s*(==|!=|[=!(),<>]|[^\s=!(),<>]+)/y;
 
-const SET = /^\s*([\w./-]+)\s+(in|notin)\s+\(([^)]*)\)\s*$/;
-const EQUAL = /^\s*([\w./-]+)\s*(==|=|!=)\s*([\w.-]*)\s*$/;
-const EXISTS = /^\s*(!?)\s*([\w./-]+)\s*$/;
+const isWord = (token: string): boolean => token !== '' && !/^(==|!=|[=!(),<>])$/.test(token);
 
-function labelRequirement(text: string): Matcher {
-  const label = (object: KubeObject, key: string) => object.metadata.labels?.[key];
-  const set = SET.exec(text);
-  if (set) {
-    const values = (set[3] ?? '').split(',').map(value => value.trim());
-    return object => values.includes(label(object, set[1] as string) ?? '\0') === (set[2] === 'in');
+/** '' is the end. */
+function tokens(text: string): readonly string[] {
+  const found: string[] = [];
+  TOKEN.lastIndex = 0;
+  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) found.push(match[1] as string);
+  return found;
+}
+
+const unparsable = (why: string) => badRequest(`unable to parse requirement: ${why}`);
+
+const found = (token: string, expected: string): string => `found '${token}', expected: ${expected}`;
+
+const OPERATORS = 'in, notin, =, ==, !=, gt, lt';
+
+type Reader = { readonly peek: () => string; readonly next: () => string };
+
+function reader(text: string): Reader {
+  const all = tokens(text);
+  let at = 0;
+  return {
+    peek: () => all[at] ?? '',
+    next: () => {
+      at += 1;
+      return all[at - 1] ?? '';
+    },
+  };
+}
+
+function readKey({ next }: Reader): string {
+  const key = next();
+  if (!isWord(key)) throw unparsable(found(key, 'identifier'));
+  const wrong = wrongKey(key);
+  if (wrong !== undefined) throw unparsable(`<nil>: Invalid value: "${key}": ${wrong}`);
+  return key;
+}
+
+/** Words between parentheses; an empty place is an empty value. */
+function readSet({ peek, next }: Reader): readonly string[] {
+  if (peek() !== '(') throw unparsable(`found '${peek()}' expected: '('`);
+  next();
+  const values: string[] = [];
+  let value = '';
+  for (;;) {
+    const token = next();
+    if (token === ',' || token === ')') {
+      values.push(value);
+      value = '';
+      if (token === ')') return values;
+    } else if (isWord(token) && value === '') value = token;
+    else throw unparsable(found(token, "',' or ')'"));
   }
-  const equal = EQUAL.exec(text);
-  if (equal) return object => (label(object, equal[1] as string) === equal[3]) === (equal[2] !== '!=');
-  const exists = EXISTS.exec(text);
-  if (exists) return object => (label(object, exists[2] as string) !== undefined) === (exists[1] !== '!');
-  throw badRequest(`unable to parse requirement: ${text}`);
 }
 
-const FIELDS: Readonly<Record<string, (object: KubeObject) => unknown>> = {
-  'metadata.name': object => object.metadata.name,
-  'metadata.namespace': object => object.metadata.namespace ?? '',
-  'spec.nodeName': object => (object.spec as { nodeName?: string } | undefined)?.nodeName ?? '',
-};
-
-function fieldRequirement(text: string): Matcher {
-  const equal = EQUAL.exec(text);
-  const field = equal && FIELDS[equal[1] as string];
-  if (!equal || !field) throw badRequest(`Unable to find field selector for ${text}`);
-  return object => (field(object) === equal[3]) === (equal[2] !== '!=');
+function readValue({ peek, next }: Reader): string {
+  if (peek() === '' || peek() === ',') return '';
+  const value = next();
+  if (!isWord(value)) throw unparsable(found(value, 'identifier'));
+  return value;
 }
 
-/** All requirements of both selectors. Throws ApiFailure 400 where one cannot be read. */
-export function matcher(labels: string | null, fields: string | null): Matcher {
-  const all = [...split(labels ?? '').map(labelRequirement), ...split(fields ?? '').map(fieldRequirement)];
-  return object => all.every(match => match(object));
+const INTEGER = /^[+-]?\d+$/;
+
+function compared(key: string, operator: '<' | '>', limit: string): Matcher {
+  if (!INTEGER.test(limit))
+    throw unparsable(
+      `values[0]: Invalid value: "${limit}": for 'Gt', 'Lt' operators, the value must be an integer`,
+    );
+  return object => {
+    const label = object.metadata.labels?.[key] ?? '';
+    if (!INTEGER.test(label)) return false;
+    return operator === '>' ? Number(label) > Number(limit) : Number(label) < Number(limit);
+  };
+}
+
+function oneOf(key: string, values: readonly string[], wanted: boolean): Matcher {
+  for (const [n, value] of values.entries()) {
+    const wrong = wrongLabelValue(value);
+    if (wrong !== undefined) throw unparsable(`values[${n}][${key}]: Invalid value: "${value}": ${wrong}`);
+  }
+  // A label that is not there is none of the values.
+  return object => {
+    const label = object.metadata.labels?.[key];
+    return (label !== undefined && values.includes(label)) === wanted;
+  };
+}
+
+function readRequirement(input: Reader): Matcher {
+  const { peek, next } = input;
+  const absent = peek() === '!';
+  if (absent) next();
+  const key = readKey(input);
+  if (absent || peek() === '' || peek() === ',')
+    return object => (object.metadata.labels?.[key] === undefined) === absent;
+  const operator = next();
+  switch (operator) {
+    case 'in':
+    case 'notin':
+      return oneOf(key, readSet(input), operator === 'in');
+    case '=':
+    case '==':
+    case '!=':
+      return oneOf(key, [readValue(input)], operator !== '!=');
+    case '<':
+    case '>':
+      return compared(key, operator, readValue(input));
+    default:
+      throw unparsable(found(operator, OPERATORS));
+  }
+}
+
+/** All requirements. Throws ApiFailure 400 where the text cannot be read. */
+export function labelMatcher(text: string): Matcher {
+  const input = reader(text);
+  const all: Matcher[] = [];
+  for (let separator = ''; ; separator = input.next()) {
+    const token = input.peek();
+    if (token === '' && separator === '') break;
+    if (!isWord(token) && token !== '!')
+      throw badRequest(
+        separator === ','
+          ? found(token, "identifier after ','")
+          : found(token, "!, identifier, or 'end of string'"),
+      );
+    all.push(readRequirement(input));
+    if (input.peek() === '') break;
+    if (input.peek() !== ',') throw badRequest(found(input.peek(), "',' or 'end of string'"));
+  }
+  return object => all.every(matches => matches(object));
 }

@@ -1,8 +1,10 @@
 /** A small Kubernetes API server: real HTTP, the resources that weft uses, and troubles to order. */
-import { createServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Faults } from './faults.ts';
-import { handle } from './handler.ts';
+import { NAMESPACES } from './resources.ts';
+import { handle } from './routes.ts';
 import { newStore, type Store } from './store.ts';
 
 export type ApiServerOptions = {
@@ -10,13 +12,21 @@ export type ApiServerOptions = {
   readonly host?: string;
   /** Any free one unless given. */
   readonly port?: number;
+  /** PEM texts; plain HTTP unless given. `ca` goes into the kubeconfig. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** Bearer token that every request must show. */
   readonly token?: string;
   /** Changes that are remembered for watches. */
   readonly history?: number;
+  /** Between bookmarks: a minute unless given, as the real server's. */
+  readonly bookmarkMs?: number;
+  /** One line for each request, at its end. */
+  readonly log?: (line: string) => void;
 };
 
 export type ApiServer = {
   readonly url: string;
+  readonly ca: string | undefined;
   readonly store: Store;
   /** Text of a kubeconfig for this server; JSON, which is YAML too. */
   readonly kubeconfig: (url?: string) => string;
@@ -27,42 +37,60 @@ export type ApiServer = {
   readonly stop: () => Promise<void>;
   /** Listens again on the same port, with the same objects. */
   readonly start: () => Promise<void>;
+  /** Stops and starts; `forget`: versions from before are 410 then. */
+  readonly restart: (options?: { readonly forget?: boolean }) => Promise<void>;
 };
 
-const kubeconfigOf = (url: string, token: string | undefined): string =>
-  JSON.stringify({
+function kubeconfigOf(url: string, { token, tls }: ApiServerOptions): string {
+  const authority = tls && { 'certificate-authority-data': Buffer.from(tls.ca).toString('base64') };
+  return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'weft', cluster: { server: url } }],
+    clusters: [{ name: 'weft', cluster: { server: url, ...authority } }],
     users: [{ name: 'agent', user: token === undefined ? {} : { token } }],
     contexts: [{ name: 'weft', context: { cluster: 'weft', user: 'agent' } }],
     'current-context': 'weft',
   });
+}
+
+const listen = (server: Server, port: number, host: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+
+const close = (server: Server | undefined): Promise<void> =>
+  new Promise(resolve => {
+    if (server === undefined) return resolve();
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+
+/** What every cluster has from its first moment. */
+function furnish(store: Store): void {
+  for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system'])
+    store.create(NAMESPACES, undefined, { metadata: { name } });
+}
 
 /** Listening when it resolves. */
-export async function startApiServer({
-  host = '127.0.0.1',
-  port = 0,
-  token,
-  history,
-}: ApiServerOptions = {}): Promise<ApiServer> {
+export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
+  const { host = '127.0.0.1', token, tls, history, bookmarkMs = 60_000, log = () => {} } = options;
   const store = newStore(history);
+  furnish(store);
   const watches = new Set<() => void>();
   let faults: Faults = {};
   let server: Server | undefined;
-  let bound = port;
+  let port = options.port ?? 0;
 
   const start = async (): Promise<void> => {
-    const options = { store, token, faults: () => faults, watches };
-    const made = createServer((request, response) => void handle(options, request, response));
+    const context = { store, token, bookmarkMs, log, faults: () => faults, watches };
+    const listener: Parameters<typeof createHttpServer>[1] = (request, response) =>
+      void handle(context, request, response);
+    const made = tls === undefined ? createHttpServer(listener) : createHttpsServer(tls, listener);
     // Watches are quiet for long; they are ended by their own clock.
     made.requestTimeout = 0;
     made.keepAliveTimeout = 60_000;
-    await new Promise<void>((resolve, reject) => {
-      made.once('error', reject);
-      made.listen(bound, host, resolve);
-    });
-    bound = (made.address() as AddressInfo).port;
+    port = await listen(made, port, host);
     server = made;
   };
 
@@ -76,24 +104,27 @@ export async function startApiServer({
     dropWatches();
     const old = server;
     server = undefined;
-    await new Promise<void>(resolve => {
-      if (old === undefined) return resolve();
-      old.close(() => resolve());
-      old.closeAllConnections();
-    });
+    await close(old);
   };
 
   await start();
-  const url = `http://${host}:${bound}`;
+  const authority = host.includes(':') ? `[${host}]` : host;
+  const url = `${tls === undefined ? 'http' : 'https'}://${authority}:${port}`;
   return {
     url,
+    ca: tls?.ca,
     store,
-    kubeconfig: (at = url) => kubeconfigOf(at, token),
+    kubeconfig: (at = url) => kubeconfigOf(at, options),
     order: next => {
       faults = next;
     },
     dropWatches,
     stop,
     start,
+    restart: async ({ forget = false } = {}) => {
+      await stop();
+      if (forget) store.forget();
+      await start();
+    },
   };
 }

@@ -1,199 +1,252 @@
 /**
  * Versioned objects and a bounded history of their changes. No HTTP. One counter for all
  * resources, as in etcd; a watch that begins before the history has been cut off is told 410.
+ * Tests may use it directly: what they do is seen by every watch.
  */
-import { randomUUID } from 'node:crypto';
-import { isObject, type Json, type KubeObject, type Meta } from './object.ts';
+import { randomInt, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { withDefaults } from './defaults.ts';
+import { type Change, newHistory, undone } from './history.ts';
+import { isObject, type Json, type KubeObject, type Meta, part, pathOf, timestamp, word } from './object.ts';
 import { mergePatch } from './patch.ts';
 import type { Resource } from './resources.ts';
 import { alreadyExists, conflict, invalid, notFound } from './status.ts';
+import { objectErrors } from './validate.ts';
 
-export type Change = {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  readonly plural: string;
-  readonly version: number;
-  readonly object: KubeObject;
-  /** Before the change, so that a watch with a selector sees what left it. */
-  readonly before: KubeObject | undefined;
-};
+/** What a request may change: the status subresource only the status, the main one all but the status. */
+export type Part = 'main' | 'status';
 
+type Namespace = string | undefined;
+
+/** All verbs throw ApiFailure as the server would answer. */
 export type Store = {
   readonly version: () => number;
   /** Changes at or below this version are forgotten. */
   readonly oldest: () => number;
-  readonly list: (resource: Resource) => readonly KubeObject[];
-  readonly get: (resource: Resource, namespace: string | undefined, name: string) => KubeObject;
-  readonly create: (resource: Resource, namespace: string | undefined, object: Json) => KubeObject;
+  /** Sorted by namespace and name; as it was at a version that is not forgotten. */
+  readonly list: (resource: Resource, at?: number) => readonly KubeObject[];
+  readonly get: (resource: Resource, namespace: Namespace, name: string) => KubeObject;
+  readonly create: (resource: Resource, namespace: Namespace, object: Json) => KubeObject;
   readonly replace: (
     resource: Resource,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
     object: Json,
     part: Part,
   ) => KubeObject;
+  /** A merge patch. */
   readonly patch: (
     resource: Resource,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
     patch: Json,
     part: Part,
   ) => KubeObject;
-  readonly remove: (resource: Resource, namespace: string | undefined, name: string) => KubeObject;
+  /** Marks as to be deleted within `seconds`; a kubelet would end it and remove it then. */
+  readonly retire: (resource: Resource, namespace: Namespace, name: string, seconds: number) => KubeObject;
+  /** At once. */
+  readonly remove: (resource: Resource, namespace: Namespace, name: string) => KubeObject;
   readonly since: (plural: string, version: number) => readonly Change[];
   readonly subscribe: (listener: (change: Change) => void) => () => void;
   /** As after a compaction. */
   readonly forget: () => void;
 };
 
-/** What a request may change: the status subresource only the status, the main one all but the status. */
-export type Part = 'main' | 'status';
-
 const HISTORY = 2_000;
 
-const checkMaps = (resource: Resource, name: string, metadata: Json): void => {
-  for (const field of ['labels', 'annotations'] as const) {
-    const map = metadata[field];
-    if (map === undefined || map === null) continue;
-    if (!isObject(map) || !Object.values(map).every(value => typeof value === 'string'))
-      throw invalid(`${resource.kind} "${name}" is invalid: metadata.${field}: values must be strings`);
-  }
-};
+/** Letters and digits that make no words. */
+const SUFFIX = 'bcdfghjklmnpqrstvwxz2456789';
 
-const podCidrs = (object: Json | undefined): string =>
-  JSON.stringify((object?.spec as Json | undefined)?.podCIDRs ?? []);
+const generated = (prefix: string): string =>
+  `${prefix}${Array.from({ length: 5 }, () => SUFFIX[randomInt(SUFFIX.length)]).join('')}`;
 
-function checkNode(before: KubeObject | undefined, after: Json): void {
-  const old = podCidrs(before);
-  if (before !== undefined && old !== '[]' && old !== podCidrs(after))
-    throw invalid(
-      `Node "${before.metadata.name}" is invalid: spec: Forbidden: node updates may not change podCIDR except from "" to valid`,
-    );
+/** Metadata that a request may write; the rest is the server's. */
+const WRITABLE = [
+  'labels',
+  'annotations',
+  'finalizers',
+  'ownerReferences',
+  'managedFields',
+  'generateName',
+] as const;
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+
+const writable = (metadata: Json): Json =>
+  Object.fromEntries(
+    WRITABLE.filter(field => !isEmpty(metadata[field])).map(field => [field, metadata[field]]),
+  );
+
+/** A request that says nothing of it agrees with everything. */
+const differs = (wanted: unknown, is: string): boolean =>
+  wanted !== undefined && wanted !== null && wanted !== '' && wanted !== is;
+
+/** What of `wanted` is written over `before`. */
+function merged(resource: Resource, before: KubeObject, wanted: Json, which: Part): Json {
+  const metadata = writable(part(wanted, 'metadata'));
+  const { status: _, ...main } = wanted;
+  if (which === 'status') return { ...before, metadata, status: wanted.status };
+  return { ...(resource.status ? { ...main, status: before.status } : wanted), metadata };
 }
 
-export function newStore(history = HISTORY): Store {
-  const objects = new Map<string, KubeObject>();
+/** Of the server's own metadata, with the generation that follows. */
+function serverMeta(resource: Resource, before: KubeObject, after: Json): Omit<Meta, 'resourceVersion'> {
+  const { resourceVersion: _, ...metadata } = before.metadata;
+  const own = Object.entries(metadata).filter(([key]) => !(WRITABLE as readonly string[]).includes(key));
+  const changed = resource.counted && !isDeepStrictEqual(after.spec, before.spec);
+  return {
+    ...(Object.fromEntries(own) as Omit<Meta, 'resourceVersion'>),
+    ...(metadata.generation !== undefined && { generation: metadata.generation + Number(changed) }),
+  };
+}
+
+/** Objects of one resource, and their order. */
+type Table = { readonly objects: Map<string, KubeObject>; sorted: readonly KubeObject[] | undefined };
+
+const byPath = (objects: ReadonlyMap<string, KubeObject>): readonly KubeObject[] =>
+  [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
+
+export function newStore(limit = HISTORY): Store {
+  const tables = new Map<string, Table>();
   const listeners = new Set<(change: Change) => void>();
-  let changes: Change[] = [];
   let version = 1_000;
-  let oldest = version;
+  const history = newHistory(limit, version);
 
-  const key = (resource: Resource, namespace: string | undefined, name: string): string =>
-    `${resource.plural}/${resource.namespaced ? (namespace ?? 'default') : ''}/${name}`;
-
-  const publish = (change: Change): void => {
-    changes.push(change);
-    if (changes.length > history) {
-      oldest = changes[changes.length - history - 1]?.version ?? oldest;
-      changes = changes.slice(-history);
-    }
-    for (const listener of listeners) listener(change);
+  const tableOf = (plural: string): Table => {
+    const table = tables.get(plural) ?? { objects: new Map<string, KubeObject>(), sorted: undefined };
+    tables.set(plural, table);
+    return table;
   };
 
+  const key = (resource: Resource, namespace: Namespace, name: string): string =>
+    resource.namespaced ? `${namespace ?? 'default'}/${name}` : name;
+
+  const find = (resource: Resource, namespace: Namespace, name: string): KubeObject | undefined =>
+    tableOf(resource.plural).objects.get(key(resource, namespace, name));
+
   const get: Store['get'] = (resource, namespace, name) => {
-    const object = objects.get(key(resource, namespace, name));
-    if (object === undefined) throw notFound(resource.plural, name);
+    const object = find(resource, namespace, name);
+    if (object === undefined) throw notFound(resource, name);
     return object;
   };
 
-  const put = (
-    resource: Resource,
+  const publish = (
     type: Change['type'],
+    resource: Resource,
+    object: KubeObject,
+    before: KubeObject | undefined,
+  ): KubeObject => {
+    const table = tableOf(resource.plural);
+    if (type === 'DELETED') table.objects.delete(pathOf(object));
+    else table.objects.set(pathOf(object), object);
+    table.sorted = undefined;
+    const change = { type, plural: resource.plural, version, object, before };
+    history.add(change);
+    for (const listener of listeners) listener(change);
+    return object;
+  };
+
+  const whole = (resource: Resource, object: Json, meta: Omit<Meta, 'resourceVersion'>): KubeObject => ({
+    ...object,
+    kind: resource.kind,
+    apiVersion: resource.apiVersion,
+    metadata: { ...part(object, 'metadata'), ...meta, resourceVersion: String(version) },
+  });
+
+  const put = (
+    type: 'ADDED' | 'MODIFIED',
+    resource: Resource,
     object: Json,
     meta: Omit<Meta, 'resourceVersion'>,
     before: KubeObject | undefined,
   ): KubeObject => {
-    checkMaps(resource, meta.name, object.metadata as Json);
-    if (resource.kind === 'Node') checkNode(before, object);
+    const errors = objectErrors(resource, whole(resource, object, meta), before);
+    if (errors.length > 0) throw invalid(resource, meta.name, errors);
     version += 1;
-    const whole = {
-      ...object,
-      kind: resource.kind,
-      apiVersion: resource.apiVersion,
-      metadata: { ...(object.metadata as Json), ...meta, resourceVersion: String(version) },
-    } as KubeObject;
-    objects.set(key(resource, meta.namespace, meta.name), whole);
-    publish({ type, plural: resource.plural, version, object: whole, before });
-    return whole;
+    return publish(type, resource, whole(resource, object, meta), before);
   };
 
-  const create: Store['create'] = (resource, namespace, object) => {
-    const given = isObject(object.metadata) ? object.metadata : {};
-    const generated =
-      typeof given.generateName === 'string' ? `${given.generateName}${randomUUID().slice(0, 5)}` : undefined;
-    const name = typeof given.name === 'string' && given.name !== '' ? given.name : generated;
-    if (name === undefined)
-      throw invalid(
-        `${resource.kind} "" is invalid: metadata.name: Required value: name or generateName is required`,
-      );
-    if (objects.has(key(resource, namespace, name))) throw alreadyExists(resource.plural, name);
+  const create: Store['create'] = (resource, namespace, given) => {
+    const object = structuredClone(given);
+    const metadata = isObject(object.metadata) ? object.metadata : {};
+    const prefix = word(metadata.generateName);
+    const name = word(metadata.name) || (prefix && generated(prefix));
+    if (find(resource, namespace, name) !== undefined) throw alreadyExists(resource, name);
     const meta = {
       name,
       ...(resource.namespaced && { namespace: namespace ?? 'default' }),
       uid: randomUUID(),
-      generation: 1,
-      creationTimestamp: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+      ...(resource.counted && { generation: 1 }),
+      creationTimestamp: timestamp(),
     };
-    return put(resource, 'ADDED', { ...object, metadata: given }, meta, undefined);
+    const named = { ...object, metadata: { ...writable(metadata), name } };
+    return put('ADDED', resource, withDefaults(resource, named), meta, undefined);
   };
 
-  const write = (resource: Resource, before: KubeObject, wanted: Json, part: Part): KubeObject => {
-    const metadata = isObject(wanted.metadata) ? wanted.metadata : {};
-    const { name, namespace, uid, creationTimestamp, resourceVersion, generation = 1 } = before.metadata;
-    if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== resourceVersion)
-      throw conflict(resource.plural, name);
-    const next: Json =
-      part === 'status'
-        ? { ...before, status: wanted.status }
-        : { ...wanted, status: before.status ?? wanted.status, metadata };
-    const specChanged = JSON.stringify(next.spec) !== JSON.stringify(before.spec);
-    const meta = {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      uid,
-      creationTimestamp,
-      generation: generation + Number(specChanged),
-    };
-    const unchanged =
-      JSON.stringify({ ...next, metadata: { ...(next.metadata as Json), resourceVersion } }) ===
-      JSON.stringify(before);
-    return unchanged ? before : put(resource, 'MODIFIED', next, meta, before);
-  };
-
-  const remove: Store['remove'] = (resource, namespace, name) => {
-    const before = get(resource, namespace, name);
-    objects.delete(key(resource, namespace, name));
-    version += 1;
-    const object = { ...before, metadata: { ...before.metadata, resourceVersion: String(version) } };
-    publish({ type: 'DELETED', plural: resource.plural, version, object, before });
-    return object;
+  const write = (resource: Resource, before: KubeObject, wanted: Json, which: Part): KubeObject => {
+    const { name, uid, resourceVersion } = before.metadata;
+    const metadata = part(wanted, 'metadata');
+    if (differs(metadata.resourceVersion, resourceVersion)) throw conflict(resource, name);
+    if (differs(metadata.uid, uid))
+      throw conflict(
+        resource,
+        name,
+        `Precondition failed: UID in precondition: ${word(metadata.uid)}, UID in object meta: ${uid}`,
+      );
+    const next = merged(resource, before, structuredClone(wanted), which);
+    const meta = serverMeta(resource, before, next);
+    const same = isDeepStrictEqual(whole(resource, next, meta), whole(resource, before, meta));
+    return same ? before : put('MODIFIED', resource, next, meta, before);
   };
 
   return {
     version: () => version,
-    oldest: () => oldest,
-    list: resource =>
-      [...objects]
-        .filter(([path]) => path.startsWith(`${resource.plural}/`))
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, object]) => object),
+    oldest: history.oldest,
+    list: (resource, at = version) => {
+      const table = tableOf(resource.plural);
+      const later = at < version ? history.since(resource.plural, at) : [];
+      if (later.length > 0) return byPath(undone(table.objects, later, pathOf));
+      table.sorted ??= byPath(table.objects);
+      return table.sorted;
+    },
     get,
     create,
-    replace: (resource, namespace, name, object, part) =>
-      write(resource, get(resource, namespace, name), object, part),
-    patch: (resource, namespace, name, patch, part) => {
+    replace: (resource, namespace, name, object, which) =>
+      write(resource, get(resource, namespace, name), object, which),
+    patch: (resource, namespace, name, patch, which) => {
       const before = get(resource, namespace, name);
-      return write(resource, before, mergePatch(before, patch) as Json, part);
+      return write(resource, before, mergePatch(before, patch) as Json, which);
     },
-    remove,
-    since: (plural, from) => changes.filter(change => change.plural === plural && change.version > from),
+    retire: (resource, namespace, name, seconds) => {
+      const before = get(resource, namespace, name);
+      const { generation, ...metadata } = before.metadata;
+      return put(
+        'MODIFIED',
+        resource,
+        before,
+        {
+          ...metadata,
+          ...(generation !== undefined && { generation: generation + 1 }),
+          deletionTimestamp: timestamp(Date.now() + seconds * 1_000),
+          deletionGracePeriodSeconds: seconds,
+        },
+        before,
+      );
+    },
+    remove: (resource, namespace, name) => {
+      const before = get(resource, namespace, name);
+      version += 1;
+      return publish('DELETED', resource, whole(resource, before, before.metadata), before);
+    },
+    since: history.since,
     subscribe: listener => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     forget: () => {
-      changes = [];
       version += 1;
-      oldest = version;
+      history.forget(version);
     },
   };
 }
