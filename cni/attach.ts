@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX } from '../constants.ts';
-import { familyOf, hostCidr } from '../ip.ts';
+import { familyOf, hostCidr, networkOf } from '../ip.ts';
 import { addAddress, addressesOn } from '../platform/linux/addr.ts';
 import { isExists, isNotFound } from '../platform/linux/errors.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
@@ -79,6 +79,8 @@ async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]):
   const index = await must(linksOn(pod.rt).get(lease.ifname), lease.ifname);
   await Promise.all([
     pod.sysctl(`ipv6/conf/${lease.ifname}/accept_ra`, '0'),
+    // Its link-local address would be tentative for two seconds.
+    pod.sysctl(`ipv6/conf/${lease.ifname}/accept_dad`, '0'),
     // ServiceLB of k3s forwards inside its pods.
     pod.sysctl('ipv4/ip_forward', '1'),
     changeLink(pod.rt, index, { up: true }),
@@ -172,6 +174,8 @@ export async function detach(kernel: LinuxKernel, lease: Lease): Promise<void> {
 
 export type HostView = {
   readonly links: ReadonlyMap<string, Link>;
+  /** Routes by pods' links. */
+  readonly podRoutes: readonly Route[];
   readonly routes: ReadonlySet<string>;
   readonly neighbours: ReadonlySet<string>;
 };
@@ -188,9 +192,20 @@ export async function viewHost(kernel: LinuxKernel): Promise<HostView> {
   ]);
   return {
     links: new Map(links.map(link => [link.name, link])),
+    podRoutes: routes.filter(route => route.link?.startsWith(VETH_PREFIX)),
     routes: new Set(routes.map(routeKey)),
     neighbours: new Set(neighbours.map(neighbourKey)),
   };
+}
+
+/** Addresses that lead to a pod's link of which no lease knows, with that link. */
+export function orphanAddresses(view: HostView, leases: readonly Lease[]): ReadonlyMap<Ip, string> {
+  const known = new Set(leases.map(lease => lease.link));
+  return new Map(
+    view.podRoutes.flatMap(({ dst, link = '' }) =>
+      known.has(link) ? [] : [[networkOf(dst), link] as const],
+    ),
+  );
 }
 
 /** What is wrong with the node's side of a pod, in words. */

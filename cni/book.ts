@@ -17,6 +17,8 @@ export type Book = {
   readonly enter: (lease: Lease) => void;
   /** Gives the addresses back and says which: not those that another lease holds. */
   readonly release: (lease: Lease, now: number) => readonly Ip[];
+  /** Addresses in use of which no lease knows, with their links: not given away while they are listed. True where there are new ones. */
+  readonly setOrphans: (orphans: ReadonlyMap<Ip, string>, now: number) => boolean;
   readonly stats: (now: number) => readonly PoolStats[];
   readonly damaged: readonly string[];
 };
@@ -25,18 +27,30 @@ export type Book = {
 export function openBook(store: LeaseStore): Book {
   const { leases: found, damaged } = store.load();
   const leases = new Map(found.map(lease => [leaseKey(lease), lease]));
+  const orphans = new Set<Ip>();
   let pools: readonly Pool[] = [];
 
   const poolOf = (ip: Ip): Pool | undefined => pools.find(pool => containsIp(pool.cidr, ip));
 
+  const unreserve = (ips: readonly Ip[], now: number): void => {
+    for (const ip of ips) poolOf(ip)?.free(ip, now);
+  };
+
+  const setOrphans = (next: ReadonlyMap<Ip, string>, now: number): boolean => {
+    const ended = [...orphans].filter(ip => !next.has(ip));
+    for (const ip of ended) orphans.delete(ip);
+    unreserve(ended, now);
+    const before = orphans.size;
+    for (const [ip, link] of next)
+      if (poolOf(ip)?.adopt(ip, `a pod without lease on ${link}`)) orphans.add(ip);
+    return orphans.size > before;
+  };
+
   const setRanges = (cidrs: readonly Cidr[]): void => {
     if (cidrs.join() === pools.map(pool => pool.cidr).join()) return;
     pools = cidrs.map(newPool);
+    orphans.clear();
     for (const lease of leases.values()) for (const ip of lease.ips) poolOf(ip)?.adopt(ip, ownerName(lease));
-  };
-
-  const unreserve = (ips: readonly Ip[], now: number): void => {
-    for (const ip of ips) poolOf(ip)?.free(ip, now);
   };
 
   const reserve = (owner: string, wanted: readonly Ip[], now: number): readonly Ip[] => {
@@ -85,6 +99,7 @@ export function openBook(store: LeaseStore): Book {
     all: () => [...leases.values()],
     reserve,
     unreserve,
+    setOrphans,
     enter,
     release,
     stats: now => pools.map(pool => pool.stats(now)),

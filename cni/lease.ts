@@ -2,7 +2,7 @@
  * Leases: one small file per pod interface on tmpfs, written by rename. No fsync: no pod
  * outlives a reboot, so neither need its lease.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseIp } from '../ip.ts';
 import type { Ip } from '../types.ts';
@@ -70,6 +70,8 @@ export function openLeases(dir: string): LeaseStore {
   const save = (lease: Lease): void => {
     const temporary = join(dir, `.${leaseKey(lease)}`);
     try {
+      // Somebody may have cleared /run/weft meanwhile.
+      if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeFileSync(temporary, JSON.stringify(lease), { mode: 0o600 });
       renameSync(temporary, join(dir, leaseKey(lease)));
     } catch (error) {

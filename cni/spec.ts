@@ -178,14 +178,23 @@ function prevResultOf(conf: Json): PrevResult | undefined {
   return { ips, routes, raw };
 }
 
+/** Whoever is not read here would be removed as stale, so nothing is passed over. */
+const badValid = (what: unknown): CniError =>
+  new CniError(
+    CODES.badConfig,
+    `cni.dev/valid-attachments must be a list of {"containerID", "ifname"}, and has ${JSON.stringify(what)}`,
+    'nothing is removed',
+  );
+
 function validOf(conf: Json): readonly Attachment[] | undefined {
   const list = conf['cni.dev/valid-attachments'] ?? conf['cni.dev/attachments'];
-  if (!Array.isArray(list)) return undefined;
-  return list.flatMap(item =>
-    isObject(item) && typeof item.containerID === 'string' && typeof item.ifname === 'string'
-      ? [{ containerId: item.containerID, ifname: item.ifname }]
-      : [],
-  );
+  if (list === undefined || list === null) return undefined;
+  if (!Array.isArray(list)) throw badValid(list);
+  return list.map(item => {
+    if (isObject(item) && typeof item.containerID === 'string' && typeof item.ifname === 'string')
+      return { containerId: item.containerID, ifname: item.ifname };
+    throw badValid(item);
+  });
 }
 
 /** Environment, stdin, configuration, version, in this order; throws CniError. */

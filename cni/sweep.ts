@@ -3,11 +3,18 @@ import { NFT_TABLE } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Nft } from '../platform/linux/types.ts';
 import { antiSpoofTable, podElementsText } from './antispoof.ts';
-import { dropElements, hostFaults, restoreHostSide, viewHost } from './attach.ts';
+import {
+  dropElements,
+  type HostView,
+  hostFaults,
+  orphanAddresses,
+  restoreHostSide,
+  viewHost,
+} from './attach.ts';
 import { del } from './del.ts';
 import { missingElements, strayElements, withoutElements } from './elements.ts';
-import { leaseKey } from './lease.ts';
-import type { VerbDeps } from './verbs.ts';
+import { type Lease, leaseKey } from './lease.ts';
+import type { Ready, VerbDeps } from './verbs.ts';
 
 /** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
 async function mendElements(deps: VerbDeps, listing: string): Promise<number> {
@@ -44,33 +51,50 @@ export async function ensureAntiSpoofing(
   return Number(changed) + (await mendElements(deps, listing));
 }
 
-/** One look at all pods; the number of those that needed something. Attachments that a verb works on are left to it. */
+/** Frees or mends one pod. Attachments that a verb works on are left to it. */
+async function mendPod(deps: VerbDeps, view: HostView, lease: Lease, { gateways }: Ready): Promise<number> {
+  const key = leaseKey(lease);
+  const faults = hostFaults(view, lease, gateways);
+  if (faults.length === 0 || deps.keyed.busy(key)) return 0;
+  await deps.keyed.run(key, async () => {
+    if ((await deps.kernel.links.get(lease.link)) === undefined) {
+      deps.log.info(
+        { link: lease.link, ips: lease.ips },
+        'a pod is gone without DEL; its addresses are free',
+      );
+      await del(deps, lease.containerId, lease.ifname);
+    } else {
+      deps.log.warn({ link: lease.link, faults }, 'the wire of a pod was damaged and is mended');
+      await restoreHostSide(deps.kernel, lease, gateways);
+    }
+  });
+  return 1;
+}
+
+/** A pod whose lease was damaged or removed lives on, and nobody else may get its address. */
+function holdOrphans(deps: VerbDeps, view: HostView, leases: readonly Lease[]): void {
+  const orphans = orphanAddresses(view, leases);
+  if (deps.book.setOrphans(orphans, deps.now()))
+    deps.log.warn(
+      { links: [...new Set(orphans.values())], ips: [...orphans.keys()] },
+      'pods without a lease keep their addresses until they end: who removed files in /run/weft?',
+    );
+}
+
+/** One look at all pods; the number of those that needed something. */
 export async function sweepPods(deps: VerbDeps): Promise<number> {
   const ready = deps.ready();
-  if ('reason' in ready || deps.book.all().length === 0) return 0;
+  if ('reason' in ready) return 0;
+  // The list comes before the look: a pod that is made between them would look damaged.
+  const leases = deps.book.all();
   const view = await viewHost(deps.kernel);
+  holdOrphans(deps, view, deps.book.all());
   let mended = 0;
-  for (const lease of deps.book.all()) {
-    const key = leaseKey(lease);
-    const faults = hostFaults(view, lease, ready.gateways);
-    if (faults.length === 0 || deps.keyed.busy(key)) continue;
-    mended += 1;
-    await deps.keyed
-      .run(key, async () => {
-        if ((await deps.kernel.links.get(lease.link)) === undefined) {
-          deps.log.info(
-            { link: lease.link, ips: lease.ips },
-            'a pod is gone without DEL; its addresses are free',
-          );
-          await del(deps, lease.containerId, lease.ifname);
-        } else {
-          deps.log.warn({ link: lease.link, faults }, 'the wire of a pod was damaged and is mended');
-          await restoreHostSide(deps.kernel, lease, ready.gateways);
-        }
-      })
-      .catch(error =>
-        deps.log.error({ link: lease.link, error: String(error) }, 'the wire of a pod could not be mended'),
-      );
-  }
+  for (const lease of leases)
+    try {
+      mended += await mendPod(deps, view, lease, ready);
+    } catch (error) {
+      deps.log.error({ link: lease.link, error: String(error) }, 'the wire of a pod could not be mended');
+    }
   return mended;
 }

@@ -55,8 +55,7 @@ async function check(deps: VerbDeps, request: Request, session: Session): Promis
     );
   const missing = lease.ips.filter(ip => !request.prevResult?.ips.includes(ip));
   if (missing.length > 0) throw broken([`${missing.join(', ')} is held for the pod, but not in prevResult`]);
-  const ready = deps.ready();
-  const gateways = 'reason' in ready ? [] : ready.gateways;
+  const { gateways } = mustBeReady(deps.ready());
   const pod = await session.enter();
   const [view, listing, inside] = await Promise.all([
     viewHost(deps.kernel),
