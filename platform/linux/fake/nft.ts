@@ -87,11 +87,12 @@ function transact(before: ReadonlyMap<string, Table>, text: string): Map<string,
 }
 
 const printItem = ({ header, lines: inner }: TableItem, table: Table, terse: boolean): string[] => {
-  const elements = terse ? [] : [...(table.sets.get(header.split(' ')[1] ?? '') ?? [])].sort();
+  const set = terse ? undefined : table.sets.get(header.split(' ')[1] ?? '');
+  const elements = [...(set ?? [])].map(([key, data]) => `\t\telement ${key} ${data}`.trimEnd());
   return [
     `\t${header} {`,
     ...inner.filter(line => !terse || !line.startsWith('elements')).map(line => `\t\t${line}`),
-    ...elements.map(([key, data]) => `\t\telement ${key} ${data}`.trimEnd()),
+    ...elements.sort(),
     '\t}',
   ];
 };

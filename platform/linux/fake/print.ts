@@ -1,6 +1,7 @@
 /** The fake's state as sorted `ip …`, `sysctl …`, `wg …` and `nft …` lines that would make it. Pure. */
 import type { Link, Neighbour, Route } from '../types.ts';
 import type { Device, State, Table } from './state.ts';
+import { publicKeyOf } from './wg.ts';
 
 const words = (...parts: readonly (string | false | undefined)[]): string => parts.filter(Boolean).join(' ');
 
@@ -34,7 +35,10 @@ const neighbourLine = ({ link, ip, mac }: Neighbour): string =>
 
 /** Without the private key. */
 const deviceLines = (link: string, { privateKey, listenPort, peers }: Device): string[] => [
-  words(`wg set ${link} listen-port ${listenPort}`, privateKey !== undefined && 'private-key …'),
+  words(
+    `wg set ${link} listen-port ${listenPort}`,
+    privateKey !== undefined && `private-key (that of ${publicKeyOf(privateKey)})`,
+  ),
   ...[...peers.values()].map(peer =>
     words(
       `wg set ${link} peer ${peer.publicKey}`,

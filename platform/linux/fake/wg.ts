@@ -9,7 +9,8 @@ import { type Device, refuse, type State } from './state.ts';
 const PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const SPKI_HEAD = 12;
 
-function publicKeyOf(privateKey: string): PublicKey {
+/** Of a private key in base64. */
+export function publicKeyOf(privateKey: string): PublicKey {
   const der = Buffer.concat([PKCS8, Buffer.from(privateKey, 'base64')]);
   const key = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
   return key.export({ format: 'der', type: 'spki' }).subarray(SPKI_HEAD).toString('base64') as PublicKey;
