@@ -4,8 +4,9 @@ import type { Exec } from './exec.ts';
 import type { Wg, WgChange } from './types.ts';
 import { parseWgDump } from './wgdump.ts';
 
+/** Anything else, a missing right above all, is not absence. */
 const ABSENT =
-  /No such device|No such file|Operation not supported|Protocol not supported|Connection refused|Unable to access interface/;
+  /No such device|No such file|Operation not supported|Protocol not supported|Connection refused/;
 
 function words(change: WgChange): string[] {
   switch (change.kind) {
