@@ -18,6 +18,7 @@ import {
   readiness,
   untilMeshed,
   untilRolledOut,
+  watchCalls,
   weftImage,
 } from './weft.ts';
 
@@ -217,17 +218,13 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
   });
 
   it('answers STATUS, to containerd and by hand', async () => {
-    const calls = async () => (await agentStatus(cluster, 'node1')).cni.verbs.STATUS;
-    const before = await calls();
-    await until(
-      'a STATUS from containerd',
-      20_000,
-      async () => ((await calls())?.calls ?? 0) > (before?.calls ?? 0),
-    );
-    assert.equal((await calls())?.errors, 0);
-    const config = '{"cniVersion":"1.1.0","name":"weft","type":"weft-cni"}';
+    const calls = await watchCalls(cluster, 'node1');
+    const answered = async () => (await calls.read()).filter(call => call.startsWith('STATUS')).length >= 2;
+    await until('two STATUS calls of containerd', 30_000, answered);
+    await calls.end();
+    assert.deepEqual(new Set(await calls.read()), new Set(['STATUS 0']));
     const byHand = await cluster.exec('node1', ['/opt/cni/bin/weft-cni'], {
-      input: config,
+      input: '{"cniVersion":"1.1.0","name":"weft","type":"weft-cni"}',
       env: { CNI_COMMAND: 'STATUS', CNI_PATH: '/opt/cni/bin' },
     });
     assert.deepEqual([byHand.code, byHand.stdout], [0, '']);

@@ -17,10 +17,7 @@ export type AgentStatus = {
   readonly gateways: readonly string[];
   readonly peers: readonly { readonly node: string; readonly state: string; readonly rttMs?: number }[];
   readonly api: { readonly connected: boolean };
-  readonly cni: {
-    readonly pools: readonly { readonly used: number }[];
-    readonly verbs: Readonly<Record<string, { readonly calls: number; readonly errors: number }>>;
-  };
+  readonly cni: { readonly pools: readonly { readonly used: number }[] };
   readonly pods: readonly Lease[];
 };
 
@@ -77,6 +74,28 @@ export const killAgent = async (cluster: Cluster, node: string, pid: number): Pr
     const { code } = await cluster.exec(node, ['kill', '-0', String(pid)]);
     return code !== 0;
   });
+};
+
+export type Calls = {
+  /** `VERB CODE` of each call so far, in order. */
+  readonly read: () => Promise<readonly string[]>;
+  readonly end: () => Promise<void>;
+};
+
+const WATCH = `mkdir /run/calls; touch /run/calls/log; cp /opt/cni/bin/weft-cni /run/calls/
+cat > /run/calls/watch << 'END'
+#!/bin/sh
+/run/calls/weft-cni; code=$?; echo "$CNI_COMMAND $code" >> /run/calls/log; exit $code
+END
+chmod 755 /run/calls/watch; mount --bind /run/calls/watch /opt/cni/bin/weft-cni`;
+
+/** Writes down the runtime's calls of the CNI binary on a node. The agent's own mounts do not show what is done here. */
+export const watchCalls = async (cluster: Cluster, node: string): Promise<Calls> => {
+  await inNode(cluster, node, ['sh', '-euc', WATCH]);
+  return {
+    read: async () => (await inNode(cluster, node, ['cat', '/run/calls/log'])).split('\n').filter(Boolean),
+    end: async () => void (await inNode(cluster, node, ['umount', '/opt/cni/bin/weft-cni'])),
+  };
 };
 
 /** Since when each node has been in its present state of readiness: it changes with every NotReady in between. */
