@@ -25,6 +25,8 @@ const errnoOf = (words: string): string => ERRNO.find(([said]) => said.test(word
 function nameless(content: string): number {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
   const path = `${RUN_DIR}/.secret.${process.pid}`;
+  // Ours of an earlier life that ended between the next two lines; in a container pids come back.
+  rmSync(path, { force: true });
   const fd = openSync(path, 'wx+', 0o600);
   rmSync(path);
   writeSync(fd, content);

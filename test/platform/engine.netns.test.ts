@@ -1,6 +1,7 @@
 /** wireguard-go beside the agent: started, found again, replaced when dead, and never part of our life. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { type Engine, ensureWireguard } from '../../platform/linux/engine.ts';
@@ -20,6 +21,9 @@ const daemon = (link: string): number | undefined => {
   const { stdout } = spawnSync('pgrep', ['-f', `wireguard-go ${link}$`], { encoding: 'utf8' });
   return stdout === '' ? undefined : Number(stdout.split('\n')[0]);
 };
+
+const start = async ([file = '', ...args]: readonly string[]): Promise<unknown> =>
+  once(spawn(file, args, { stdio: 'ignore', env: { ...process.env, LOG_LEVEL: 'error' } }), 'exit');
 
 after(async () => {
   for (const link of await kernel.links.list()) if (link.kind === 'tun') await kernel.links.remove(link.name);
@@ -56,7 +60,7 @@ test('a link that was removed is made anew at once', { skip }, async () => {
 });
 
 test('somebody else’s is adopted', { skip }, async () => {
-  execFileSync('wireguard-go', ['wgb'], { stdio: 'ignore', env: { ...process.env, LOG_LEVEL: 'error' } });
+  await start(['wireguard-go', 'wgb']);
   const pid = daemon('wgb');
   assert.deepEqual(await ensure('wgb'), { kind: 'wireguard-go' });
   assert.equal(daemon('wgb'), pid);

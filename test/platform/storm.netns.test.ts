@@ -19,9 +19,13 @@ const KINDS: readonly KernelEvent[] = ['link', 'address', 'route', 'neighbour', 
 const rules = (count: number): string =>
   `table inet storm {\n  chain c {\n${Array.from({ length: count }, (_, n) => `    meta mark ${n}\n`).join('')}  }\n}\n`;
 
+/** Blocks this process until the program has ended. */
+const blocking = ([file = '', ...args]: readonly string[], input: string): void =>
+  void execFileSync(file, args, { input });
+
 const changeLo = (times: number): void => {
   const input = Array.from({ length: times }, (_, n) => `link set lo mtu ${1500 + (n % 2)}\n`).join('');
-  execFileSync('ip', ['-batch', '-'], { input });
+  blocking(['ip', '-batch', '-'], input);
 };
 
 test('a storm of news while the process is busy is survived, and told of in few words', async () => {
@@ -29,8 +33,7 @@ test('a storm of news while the process is busy is survived, and told of in few 
   const stop = kernel.watch(KINDS, event => seen.push(event));
   await until('listening', () => seen.length >= KINDS.length);
   seen.length = 0;
-  // Both block this process until the kernel has told everything.
-  execFileSync('nft', ['-f', '-'], { input: rules(20_000) });
+  blocking(['nft', '-f', '-'], rules(20_000));
   changeLo(5_000);
   await until('news', () => seen.includes('nft') && seen.includes('link'));
   assert.ok(seen.length < 500, `${seen.length} calls`);
