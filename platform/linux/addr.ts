@@ -1,7 +1,7 @@
 /** Addresses by rtnetlink: RTM_*ADDR with `struct ifaddrmsg` and IFA_* attributes (linux/if_addr.h). */
 import { familyOf, ipFromBytes, ipToBytes, parseIp } from '../../ip.ts';
 import type { Ip } from '../../types.ts';
-import { attr, parseAttrs, u32 } from './attrs.ts';
+import { attr, parseAttrs, readU32, u32 } from './attrs.ts';
 import { LinuxError } from './errors.ts';
 import { AF, type Indexes } from './names.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
@@ -9,6 +9,8 @@ import type { Address, Addresses } from './types.ts';
 
 const IFA = { address: 1, local: 2, flags: 8 } as const;
 const IFA_F_NODAD = 0x02;
+/** IFA_F_TEMPORARY, IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE; IPv4 has another meaning for the first. */
+const FLEETING = 0x01 | 0x08 | 0x20 | 0x40;
 const WIDTH = { 4: 32, 6: 128 } as const;
 
 function head(family: 4 | 6, prefix: number, index: number): Buffer {
@@ -40,10 +42,21 @@ function payload(address: string, index: number): Buffer[] {
 export const addAddress = async (rt: Rtnl, index: number, address: string): Promise<void> =>
   rt.change(`add address ${address}`, RTM.newAddr, FLAG.create | FLAG.excl, payload(address, index));
 
-export function parseAddress(message: Buffer): { readonly index: number; readonly address: string } {
+/** Of IPv6 only; the flags that fit in a byte are in the head as well. */
+const isFleeting = (message: Buffer, flags: number | undefined): boolean =>
+  message.readUInt8(0) === AF[6] && ((flags ?? message.readUInt8(2)) & FLEETING) !== 0;
+
+/** One RTM_NEWADDR. */
+export function parseAddress(
+  message: Buffer,
+): { readonly index: number } & Pick<Address, 'address' | 'fleeting'> {
   const attrs = parseAttrs(message.subarray(8));
   const bytes = attrs.get(IFA.local) ?? attrs.get(IFA.address) ?? Buffer.alloc(4);
-  return { index: message.readUInt32LE(4), address: `${ipFromBytes(bytes)}/${message.readUInt8(1)}` };
+  return {
+    index: message.readUInt32LE(4),
+    address: `${ipFromBytes(bytes)}/${message.readUInt8(1)}`,
+    ...(isFleeting(message, readU32(attrs.get(IFA.flags))) && { fleeting: true }),
+  };
 }
 
 /** Addresses of the socket's namespace. */
@@ -53,7 +66,7 @@ export const addressesOn = (rt: Rtnl, indexes: Indexes): Addresses => ({
     const names = await indexes.names();
     const all = messages
       .map(parseAddress)
-      .map(({ index, address }): Address => ({ link: names.get(index) ?? '', address }));
+      .map(({ index, ...rest }): Address => ({ link: names.get(index) ?? '', ...rest }));
     return link === undefined ? all : all.filter(address => address.link === link);
   },
   add: async ({ link, address }) => addAddress(rt, await indexes.of(link), address),
