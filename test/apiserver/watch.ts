@@ -73,7 +73,7 @@ function writer(response: ServerResponse, faults: () => Faults): (text: string) 
     if (response.writableEnded || response.destroyed) return;
     const { truncate, garble, silentWatch } = faults();
     if (silentWatch) return;
-    if (truncate) response.end(text.slice(0, text.length / 2), () => response.socket?.destroy());
+    if (truncate) response.write(text.slice(0, text.length / 2), () => response.socket?.destroy());
     else response.write(garble ? `<html>${text.length}</html>\n` : text);
     if (response.writableLength > MAX_UNREAD) response.destroy();
   };

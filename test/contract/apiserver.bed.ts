@@ -38,6 +38,9 @@ export type Answer = {
 // biome-ignore lint/suspicious/noExplicitAny: likewise.
 export type Event = { readonly type: string; readonly object: any };
 
+/** Type of what stands for a line that is no JSON; its object is the line. */
+export const UNREADABLE = 'UNREADABLE';
+
 export type Watch = {
   readonly status: number;
   readonly contentType: string;
@@ -89,12 +92,13 @@ const contentTypeOf = (response: IncomingMessage): string =>
   (response.headers['content-type'] ?? '').split(';')[0] ?? '';
 
 function watchOf(response: IncomingMessage): Watch {
-  // A killed server cuts the connection: the lines simply end.
   response.on('error', () => {});
   const lines = createInterface(response)[Symbol.asyncIterator]();
   const line = async (): Promise<Event | undefined> => {
-    const { value, done } = await lines.next();
-    return done ? undefined : (parse(value) as Event);
+    // A connection that is cut is an end like another.
+    const { value, done } = await lines.next().catch(() => ({ value: undefined, done: true }));
+    if (done || value === undefined) return undefined;
+    return (parse(value) as Event | undefined) ?? { type: UNREADABLE, object: value };
   };
   const rest = async (): Promise<readonly Event[]> => {
     const events: Event[] = [];
@@ -127,8 +131,9 @@ export function bedOf(server: Server): Bed {
     ? new HttpsAgent({ keepAlive: true, ...(server.ca && { ca: server.ca }) })
     : new HttpAgent({ keepAlive: true });
 
-  const send = (path: string, { method = 'GET', accept, contentType, body, token }: Call) =>
-    new Promise<IncomingMessage>((resolve, reject) => {
+  const send = (path: string, call: Call): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const { method = 'GET', accept, contentType, body, token } = call;
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       const bearer = token === undefined ? server.token : token;
       const headers = {
@@ -142,7 +147,11 @@ export function bedOf(server: Server): Bed {
       };
       const request = (secure ? httpsRequest : httpRequest)(server.url + path, { method, headers, agent });
       request.once('response', resolve);
-      request.once('error', reject);
+      // A kept connection that the server has closed meanwhile: once more on a new one.
+      request.once('error', error => {
+        if (request.reusedSocket) send(path, call).then(resolve, reject);
+        else reject(error);
+      });
       request.end(text);
     });
 
