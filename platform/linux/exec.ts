@@ -39,25 +39,27 @@ function output(argv: readonly string[], stdin: string, secret: boolean): Promis
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       env: { ...process.env, LC_ALL: 'C' },
-      timeout: TIMEOUT_MS,
-      killSignal: 'SIGKILL',
       stdio: [input, 'pipe', 'pipe'],
     });
+    // Not spawn's own: where there is no such program, Node forgets to clear it.
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);
     if (typeof input === 'number') closeSync(input);
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout?.on('data', chunk => out.push(chunk));
     child.stderr?.on('data', chunk => err.push(chunk));
-    child.on('error', error =>
+    child.on('error', error => {
+      clearTimeout(timer);
       reject(
         new LinuxError(
           (error as NodeJS.ErrnoException).code ?? 'EFAILED',
           `cannot run ${file}: ${error.message}`,
           error,
         ),
-      ),
-    );
+      );
+    });
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) return resolve(Buffer.concat(out).toString());
       const words = Buffer.concat(err).toString().trim() || `exit ${code ?? signal}`;
       reject(new LinuxError(errnoOf(words), `${argv.slice(0, 3).join(' ')}: ${words}`));
