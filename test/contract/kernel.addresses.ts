@@ -51,7 +51,8 @@ export function addressCases(subject: Subject): void {
 
     test('no link, no address', async () => {
       await fails(addresses.add({ link: 'none0', address: '10.9.0.1/32' }), 'ENODEV');
-      await fails(addresses.add({ link: 'lo', address: '10.9.0/32' }), 'EINVAL');
+      for (const address of ['10.9.0/32', '10.9.0.1', '10.9.0.1/33', 'fd09::1/129', 'fd09::1/x', ''])
+        await fails(addresses.add({ link: 'lo', address }), 'EINVAL');
       await upLink(subject, 'd0', '10.9.0.1/32');
       await links.remove('d0');
       assert.deepEqual(await own(), []);

@@ -36,6 +36,25 @@ export function linkCases(subject: Subject): void {
       assert.equal(await links.get('none0'), undefined);
       await fails(links.change('none0', { up: true }), 'ENODEV');
       await fails(links.remove('none0'), 'ENODEV');
+      assert.equal(await links.at(9999), undefined);
+      assert.equal(await links.at(0), undefined);
+    });
+
+    test('a link is found by its index too', async () => {
+      await links.add({ name: 'br0', kind: 'bridge' });
+      const link = await linkOf(kernel, 'br0');
+      assert.deepEqual(await links.at(link.index), link);
+      await links.remove('br0');
+      assert.equal(await links.at(link.index), undefined);
+    });
+
+    test('a name that is too long, a multicast MAC, an MTU below 68', async () => {
+      await fails(links.add({ name: 'a-name-of-16-byt', kind: 'bridge' }), 'ERANGE', 'EINVAL');
+      await links.add({ name: 'br0', kind: 'bridge', mac: '02:00:00:00:00:01' });
+      const before = await linkOf(kernel, 'br0');
+      await fails(links.change('br0', { mac: '01:00:00:00:00:01' }), 'EADDRNOTAVAIL');
+      await fails(links.change('br0', { mtu: 60 }), 'EINVAL');
+      assert.deepEqual(await linkOf(kernel, 'br0'), before);
     });
 
     test('only the fields given are changed', async () => {

@@ -73,6 +73,19 @@ export function routeCases(subject: Subject): void {
       assert.deepEqual(new Set((await ours()).map(r => r.metric)), new Set([undefined, 1024]));
     });
 
+    test('what is an own address is looked up on lo', async () => {
+      await upLink(subject, 'd0', '10.9.0.1/32', 'fd09::1/128');
+      for (const own of ['10.9.0.1', 'fd09::1'].map(ip))
+        assert.deepEqual(await routes.lookup(own), { link: 'lo', src: own });
+    });
+
+    test('an address with a longer network makes its neighbours reachable', async () => {
+      await upLink(subject, 'd0', '10.9.0.1/24', 'fd09::1/64');
+      assert.deepEqual(await routes.lookup(ip('10.9.0.7')), { link: 'd0', src: '10.9.0.1' });
+      assert.deepEqual(await routes.lookup(ip('fd09::7')), { link: 'd0', src: 'fd09::1' });
+      assert.deepEqual(await ours(), []);
+    });
+
     test('one that is not there cannot be removed', async () => {
       await upLink(subject, 'd0');
       await fails(routes.remove({ dst: cidr('10.9.1.0/24'), kind: 'unicast', link: 'd0' }), 'ESRCH');

@@ -37,7 +37,9 @@ export function wgCases(subject: Subject): void {
     };
 
     test('there is no device where there is no link, or a link of another kind', async () => {
+      assert.equal(wg.answered('none0'), false);
       assert.equal(await wg.dump('none0'), undefined);
+      assert.equal(wg.answered('none0'), false);
       await upLink(subject, 'd0');
       assert.equal(await wg.dump('d0'), undefined);
       await fails(
@@ -51,7 +53,12 @@ export function wgCases(subject: Subject): void {
     test('a new device has neither key nor peers, and is found again', async () => {
       await withDevice();
       assert.deepEqual([(await dump()).publicKey, (await dump()).peers], [undefined, []]);
+      assert.equal(wg.answered(LINK), true);
+      const spawns = () => kernel.counts().spawns;
       await withDevice();
+      const before = spawns();
+      await withDevice();
+      assert.equal(spawns(), before, 'a device that has answered is not asked again');
       assert.deepEqual(['wireguard', 'tun'].includes((await linkOf(kernel, LINK)).kind), true);
     });
 

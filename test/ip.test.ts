@@ -23,8 +23,8 @@ import {
   parseIp,
   prefixLength,
   toEndpoint,
-} from '../../ip.ts';
-import type { Cidr, Ip, Result } from '../../types.ts';
+} from '../ip.ts';
+import type { Cidr, Ip, Result } from '../types.ts';
 
 const value = <T>(result: Result<T>): T => {
   if (!result.ok) throw new Error(result.error);
@@ -167,6 +167,72 @@ describe('relations', () => {
       '10.0.0.10',
       '::1',
     ]);
+  });
+});
+
+/** Antisymmetric, transitive, total, and 0 only for the same text. */
+function totalOrder<T>(any: fc.Arbitrary<T>, compare: (a: T, b: T) => number): void {
+  fc.assert(
+    fc.property(any, any, any, (a, b, c) => {
+      assert.equal(Math.sign(compare(a, b)), -Math.sign(compare(b, a)) + 0);
+      assert.equal(compare(a, b) === 0, a === b);
+      if (compare(a, b) <= 0 && compare(b, c) <= 0) assert.ok(compare(a, c) <= 0);
+    }),
+  );
+}
+
+describe('orders', () => {
+  test('compareIps is a total order', () => totalOrder(fc.oneof(nearIp, anyIp), compareIps));
+  test('compareCidrs is a total order', () => totalOrder(nearCidr, compareCidrs));
+  test('a network comes before what it contains', () => {
+    fc.assert(
+      fc.property(nearCidr, nearCidr, (a, b) => {
+        if (a !== b && containsCidr(a, b)) assert.ok(compareCidrs(a, b) < 0);
+      }),
+    );
+  });
+});
+
+describe('membership', () => {
+  test('a network holds exactly the addresses from its first to its last', () => {
+    fc.assert(
+      fc.property(nearCidr, nearIp, (c, x) => {
+        const { family, first, last } = cidrRange(c);
+        const number = ipToNumber(x);
+        assert.equal(containsIp(c, x), family === familyOf(x) && first <= number && number <= last);
+        assert.equal(containsIp(c, x), containsCidr(c, hostCidr(x)));
+      }),
+    );
+  });
+  test('containment is by addresses', () => {
+    fc.assert(
+      fc.property(nearCidr, nearCidr, (a, b) => {
+        const inside = probes([b]).filter(x => containsIp(b, x));
+        assert.equal(
+          containsCidr(a, b),
+          inside.every(x => containsIp(a, x)),
+        );
+      }),
+    );
+  });
+  test('a run of single addresses becomes networks of just these', () => {
+    fc.assert(
+      fc.property(
+        anyFamily,
+        fc.integer({ min: 0, max: 255 }),
+        fc.integer({ min: 1, max: 64 }),
+        (family, at, n) => {
+          const hosts = Array.from({ length: n }, (_, i) => hostCidr(ipFromNumber(family, BigInt(at + i))));
+          const ranges = aggregate(hosts).map(cidrRange);
+          assert.equal(ranges[0]?.first, BigInt(at));
+          assert.equal(ranges.at(-1)?.last, BigInt(at + n - 1));
+          assert.equal(
+            ranges.reduce((sum, r) => sum + r.last - r.first + 1n, 0n),
+            BigInt(n),
+          );
+        },
+      ),
+    );
   });
 });
 
