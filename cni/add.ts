@@ -60,6 +60,17 @@ function enterLease(deps: VerbDeps, request: Request, mtu: number): Lease {
   }
 }
 
+/** Where none is free, those that are about to be are waited for. */
+async function takeLease(deps: VerbDeps, request: Request, mtu: number): Promise<Lease> {
+  try {
+    return enterLease(deps, request, mtu);
+  } catch (error) {
+    if (deps.leaving.size === 0) throw error;
+    await Promise.allSettled(deps.leaving);
+    return enterLease(deps, request, mtu);
+  }
+}
+
 export function mustBeReady(ready: Ready | { readonly reason: string }): Ready {
   if ('reason' in ready)
     throw new CniError(CODES.tryLater, 'weft cannot wire pods on this node yet', ready.reason);
@@ -71,14 +82,15 @@ export async function add(deps: VerbDeps, request: Request, session: Session): P
   const { gateways, mtu } = mustBeReady(deps.ready());
   await clearEarlier(deps, request);
   const pod = await session.enter();
-  const lease = enterLease(deps, request, mtu);
+  const lease = await takeLease(deps, request, mtu);
   try {
-    await attach(deps.kernel, pod, lease, gateways);
+    const routes = await attach(deps.kernel, pod, lease, gateways);
     await deps.beforeAnswer(lease);
     if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');
+    const { netns, version, prevResult } = request;
+    return JSON.stringify(addResult(lease, gateways, netns, version, prevResult, routes));
   } catch (error) {
     await undo(deps, lease, error);
     throw error;
   }
-  return JSON.stringify(addResult(lease, gateways, request.netns, request.version, request.prevResult));
 }

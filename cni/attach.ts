@@ -11,7 +11,8 @@ import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import { changeLink, createVeth, linksOn } from '../platform/linux/link.ts';
 import { indexesOn } from '../platform/linux/names.ts';
 import { replaceNeighbour } from '../platform/linux/neigh.ts';
-import { replaceRoute, routesOn } from '../platform/linux/route.ts';
+import { addRoute, replaceRoute, routesOn } from '../platform/linux/route.ts';
+import { untilRunning } from '../platform/linux/running.ts';
 import type { ElementChange, Link, Neighbour, Route } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { podElements } from './antispoof.ts';
@@ -74,26 +75,34 @@ async function must(link: Promise<Link | undefined>, name: string): Promise<numb
 
 const ANY: Readonly<Record<4 | 6, Cidr>> = { 4: '0.0.0.0/0' as Cidr, 6: '::/0' as Cidr };
 
-/** All of the pod's side, each message on its way before the answer to the one before. */
-async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<void> {
+/** A pod that has a default route by another interface keeps it: the first one wins. */
+const offerRoute = (pod: PodSide, index: number, dst: Cidr, via: Ip): Promise<readonly Cidr[]> =>
+  addRoute(pod.rt, { dst, kind: 'unicast', via, onlink: true }, index).then(
+    () => [dst],
+    error => {
+      if (isExists(error)) return [];
+      throw error;
+    },
+  );
+
+/** All of the pod's side, each message on its way before the answer to the one before; the routes it has got. */
+async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<readonly Cidr[]> {
   const index = await must(linksOn(pod.rt).get(lease.ifname), lease.ifname);
-  await Promise.all([
+  const before = Promise.all([
     pod.sysctl(`ipv6/conf/${lease.ifname}/accept_ra`, '0'),
     // Its link-local address would be tentative for two seconds.
     pod.sysctl(`ipv6/conf/${lease.ifname}/accept_dad`, '0'),
     // ServiceLB of k3s forwards inside its pods.
     pod.sysctl('ipv4/ip_forward', '1'),
     changeLink(pod.rt, index, { up: true }),
-    ...lease.ips.flatMap(ip => {
-      const via = gatewayFor(ip, gateways);
-      const route: Route = { dst: ANY[familyOf(ip)], kind: 'unicast', via, onlink: true };
-      return [
-        addAddress(pod.rt, index, hostCidr(ip)),
-        replaceNeighbour(pod.rt, index, via, BRIDGE_MAC),
-        replaceRoute(pod.rt, route, index),
-      ];
-    }),
+    ...lease.ips.flatMap(ip => [
+      addAddress(pod.rt, index, hostCidr(ip)),
+      replaceNeighbour(pod.rt, index, gatewayFor(ip, gateways), BRIDGE_MAC),
+    ]),
   ]);
+  const routes = lease.ips.map(ip => offerRoute(pod, index, ANY[familyOf(ip)], gatewayFor(ip, gateways)));
+  const [got] = await Promise.all([Promise.all(routes), before, untilRunning(pod.rt, index)]);
+  return got.flat();
 }
 
 /** The node's side: a port of the bridge, alone among its kind, with a route and a neighbour of its own. */
@@ -102,7 +111,7 @@ async function wireHostSide(
   lease: Lease,
   gateways: readonly Ip[],
   bridge: number,
-): Promise<void> {
+): Promise<number> {
   const index = await must(kernel.links.get(lease.link), lease.link);
   await Promise.all([
     kernel.sysctls.read(`ipv6/conf/${lease.link}/accept_ra`).then(async value => {
@@ -113,6 +122,7 @@ async function wireHostSide(
     ...podNeighbours(lease).map(n => replaceNeighbour(kernel.rt, index, n.ip, n.mac)),
   ]);
   await Promise.all(podRoutes(lease, gateways).map(route => replaceRoute(kernel.rt, route, index)));
+  return index;
 }
 
 const bridgeIndex = async (kernel: LinuxKernel): Promise<number> => {
@@ -127,13 +137,14 @@ const bridgeIndex = async (kernel: LinuxKernel): Promise<number> => {
 };
 
 /** Nothing is under way any more when this rejects, so that it can be undone. */
-async function together(work: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find(one => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+async function together<T>(first: Promise<T>, ...others: readonly Promise<unknown>[]): Promise<T> {
+  await Promise.allSettled([first, ...others]);
+  await Promise.all(others);
+  return first;
 }
 
 /**
- * Makes the wire. On rejection something may be half made: call `detach`; but not where the error
+ * Makes the wire; resolves to the default routes that the pod has by it. On rejection something may be half made: call `detach`; but not where the error
  * is CODES.exists, since then nothing was made and the links are another's.
  */
 export async function attach(
@@ -141,14 +152,14 @@ export async function attach(
   pod: PodSide,
   lease: Lease,
   gateways: readonly Ip[],
-): Promise<void> {
+): Promise<readonly Cidr[]> {
   const bridge = await bridgeIndex(kernel);
   await plugVeth(pod, lease);
-  await together([
+  return together(
     wirePodSide(pod, lease, gateways),
-    wireHostSide(kernel, lease, gateways, bridge),
+    wireHostSide(kernel, lease, gateways, bridge).then(index => untilRunning(kernel.rt, index)),
     kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
-  ]);
+  );
 }
 
 /** Elements one by one where it must be: that one is missing must not keep the others. */
@@ -231,7 +242,9 @@ export const restoreHostSide = async (
   kernel: LinuxKernel,
   lease: Lease,
   gateways: readonly Ip[],
-): Promise<void> => wireHostSide(kernel, lease, gateways, await bridgeIndex(kernel));
+): Promise<void> => {
+  await wireHostSide(kernel, lease, gateways, await bridgeIndex(kernel));
+};
 
 /** Default routes by the pod's interface that the runtime's record has and the pod has not. */
 async function routeFaults(

@@ -1,6 +1,6 @@
 /** A lease as the result of ADD, in the version asked for. Pure. */
 import { familyOf, hostCidr } from '../ip.ts';
-import type { Ip } from '../types.ts';
+import type { Cidr, Ip } from '../types.ts';
 import type { Lease } from './lease.ts';
 import type { CniVersion, PrevResult } from './spec.ts';
 
@@ -27,18 +27,19 @@ const ips = (lease: Lease, gateways: readonly Ip[], index: number, version: CniV
     interface: index,
   }));
 
-const routes = (lease: Lease, gateways: readonly Ip[]): readonly Json[] =>
-  lease.ips.map(ip => ({ dst: familyOf(ip) === 4 ? '0.0.0.0/0' : '::/0', gw: gatewayFor(ip, gateways) }));
+const routes = (defaults: readonly Cidr[], gateways: readonly Ip[]): readonly Json[] =>
+  defaults.map(dst => ({ dst, gw: gateways.find(gateway => familyOf(gateway) === familyOf(dst)) }));
 
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** Behind another plugin, its result comes first and ours is added. */
+/** Behind another plugin, its result comes first and ours is added. `defaults`: routes that the pod has got. */
 export function addResult(
   lease: Lease,
   gateways: readonly Ip[],
   netns: string,
   version: CniVersion,
   prev: PrevResult | undefined,
+  defaults: readonly Cidr[],
 ): Json {
   const before = prev?.raw ?? {};
   const earlier = list(before.interfaces);
@@ -46,7 +47,7 @@ export function addResult(
     cniVersion: version,
     interfaces: [...earlier, ...interfaces(lease, netns, version)],
     ips: [...list(before.ips), ...ips(lease, gateways, earlier.length + 1, version)],
-    routes: [...list(before.routes), ...routes(lease, gateways)],
+    routes: [...list(before.routes), ...routes(defaults, gateways)],
     dns: before.dns ?? {},
   };
 }

@@ -156,6 +156,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     ready: gate.now,
     readyWithin: gate.within,
     queue: openDelQueue(options.delQueueDir),
+    leaving: new Set(),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: options.released ?? (() => {}),

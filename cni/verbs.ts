@@ -33,6 +33,8 @@ export type VerbDeps = {
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
   readonly released: (ips: readonly Ip[]) => void;
+  /** Attachments whose DEL is answered and whose addresses will be free in a moment. */
+  readonly leaving: Set<Promise<void>>;
 };
 
 const keyOf = (request: Request): string => leaseKey(request);
@@ -117,9 +119,11 @@ function answerDel(deps: VerbDeps, request: Request, session: Session): Promise<
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   deps.keyed
     .run(keyOf(request), async () => {
-      const rest = await delOnRequest(deps, request, session);
+      const rest = (await delOnRequest(deps, request, session))?.();
       resolve('');
-      await rest?.();
+      if (rest === undefined) return;
+      deps.leaving.add(rest);
+      await rest.finally(() => deps.leaving.delete(rest));
     })
     .catch(error => {
       reject(error);

@@ -60,6 +60,10 @@ export const encodeRoute = (route: Route, index: number | undefined): Buffer[] =
 export const replaceRoute = (rt: Rtnl, route: Route, index: number | undefined): Promise<void> =>
   rt.change(`route ${route.dst}`, RTM.newRoute, FLAG.create | FLAG.replace, encodeRoute(route, index));
 
+/** Rejects with EEXIST where there is one with the same dst and metric. */
+export const addRoute = (rt: Rtnl, route: Route, index: number | undefined): Promise<void> =>
+  rt.change(`route ${route.dst}`, RTM.newRoute, FLAG.create | FLAG.excl, encodeRoute(route, index));
+
 type Parsed = { readonly route: Route; readonly protocol: number; readonly main: boolean };
 
 /** One RTM_NEWROUTE; undefined for kinds that are nothing to us (local, multicast, cloned). */

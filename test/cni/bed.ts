@@ -136,11 +136,33 @@ export const inPod = (netns: string, ...argv: readonly string[]): Promise<string
 export const newId = (): string =>
   `${(++serial).toString(16)}-${process.pid}`.padStart(8, 'c').padEnd(64, '0');
 
+/** What the binary prints: a result or an error. */
+export type Json = {
+  readonly cniVersion: string;
+  readonly code?: number;
+  readonly msg?: string;
+  readonly details?: string;
+  readonly supportedVersions?: readonly string[];
+  readonly interfaces?: readonly {
+    readonly name: string;
+    readonly mac?: string;
+    readonly mtu?: number;
+    readonly sandbox?: string;
+  }[];
+  readonly ips?: readonly {
+    readonly address: string;
+    readonly gateway?: string;
+    readonly interface?: number;
+    readonly version?: string;
+  }[];
+  readonly routes?: readonly { readonly dst: string; readonly gw?: string }[];
+};
+
 export type Answer = {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  readonly json: Readonly<Record<string, never>> | undefined;
+  readonly json: Json | undefined;
   readonly ms: number;
 };
 
@@ -152,15 +174,15 @@ export type Call = {
   /** Merged into the configuration; `undefined` takes a key away. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Instead of a configuration. */
-  readonly stdin?: string | 'closed' | 'open';
+  readonly stdin?: string;
+  /** `closed`: there is no descriptor 0. `open`: it never ends. */
+  readonly stdinAs?: 'pipe' | 'closed' | 'open';
   /** Over the usual environment; `undefined` takes a name away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly argv0?: string;
 };
 
-/** One exec of the binary. */
-export function call(command: string | undefined, options: Call = {}): Promise<Answer> {
-  const { id, netns, ifname = 'eth0', version = '1.1.0', config = {}, stdin, env = {}, argv0 } = options;
+export const envOf = ({ id, netns, ifname = 'eth0', env = {} }: Call, command: string | undefined) => {
   const whole: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     CNI_COMMAND: command,
@@ -170,11 +192,19 @@ export function call(command: string | undefined, options: Call = {}): Promise<A
     CNI_PATH: '/opt/cni/bin',
     ...env,
   };
-  for (const [name, value] of Object.entries(whole)) if (value === undefined) delete whole[name];
+  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined));
+};
+
+export const configOf = ({ version = '1.1.0', config = {}, stdin }: Call): string =>
+  stdin ?? JSON.stringify({ cniVersion: version, name: 'weft', type: 'weft-cni', ...config });
+
+/** One exec of the binary. */
+export function call(command: string | undefined, options: Call = {}): Promise<Answer> {
+  const { stdinAs = 'pipe', argv0 } = options;
   const begin = performance.now();
-  const argv = stdin === 'closed' ? ['sh', '-c', 'exec "$0" <&-', BINARY] : [BINARY];
+  const argv = stdinAs === 'closed' ? ['sh', '-c', 'exec "$0" <&-', BINARY] : [BINARY];
   const child = spawn(argv[0] as string, argv.slice(1), {
-    env: whole as NodeJS.ProcessEnv,
+    env: envOf(options, command),
     stdio: ['pipe', 'pipe', 'pipe'],
     ...(argv0 !== undefined && { argv0 }),
   });
@@ -187,8 +217,7 @@ export function call(command: string | undefined, options: Call = {}): Promise<A
     stderr += chunk;
   });
   child.stdin.on('error', () => {});
-  const text = stdin ?? JSON.stringify({ cniVersion: version, name: 'weft', type: 'weft-cni', ...config });
-  if (stdin !== 'open') child.stdin.end(text === 'closed' ? '' : text);
+  if (stdinAs !== 'open') child.stdin.end(configOf(options));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', code => {
@@ -198,3 +227,35 @@ export function call(command: string | undefined, options: Call = {}): Promise<A
     });
   });
 }
+
+export type Added = {
+  readonly id: string;
+  readonly netns: string;
+  readonly result: Json;
+  /** Name of the host's end. */
+  readonly link: string;
+  /** Without prefix length. */
+  readonly v4: string;
+  readonly v6: string;
+};
+
+/** A pod with the binary's ADD; throws with the binary's words where that fails. */
+export async function addPod(options: Call = {}): Promise<Added> {
+  const netns = options.netns ?? (await newNetns());
+  const id = options.id ?? newId();
+  const { code, json: result, stdout } = await call('ADD', { ...options, id, netns });
+  if (code !== 0 || result === undefined) throw new Error(`ADD: ${stdout}`);
+  const own = (result.ips ?? []).map(one => one.address.split('/')[0] ?? '');
+  const link = result.interfaces?.find(one => one.name.startsWith('wv'))?.name ?? '';
+  const v6 = (text: string): boolean => text.includes(':');
+  return { id, netns, result, link, v4: own.find(a => !v6(a)) ?? '', v6: own.find(v6) ?? '' };
+}
+
+/** CHECK or DEL of a pod, with its prevResult as libcni gives it. */
+export const callPod = (command: string, pod: Added, options: Call = {}): Promise<Answer> =>
+  call(command, {
+    id: pod.id,
+    netns: pod.netns,
+    ...options,
+    config: { prevResult: pod.result, ...options.config },
+  });

@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addResult } from '../../cni/result.ts';
 import { VERSIONS } from '../../cni/spec.ts';
-import type { Ip } from '../../types.ts';
+import type { Cidr, Ip } from '../../types.ts';
 import { golden } from '../golden.ts';
 import { lease } from './leases.ts';
 
 const GATEWAYS = ['10.42.1.1', 'fd42::1'] as Ip[];
 const NETNS = '/var/run/netns/pod';
 
+const DEFAULTS = ['0.0.0.0/0', '::/0'] as unknown as readonly Cidr[];
+
 test('the result in each version', () => {
-  const all = VERSIONS.map(version => addResult(lease(2), GATEWAYS, NETNS, version, undefined));
+  const all = VERSIONS.map(version => addResult(lease(2), GATEWAYS, NETNS, version, undefined, DEFAULTS));
   golden(
     `${import.meta.dirname}/golden/results.json`,
     `${JSON.stringify(Object.fromEntries(VERSIONS.map((version, n) => [version, all[n]])), undefined, 2)}\n`,
@@ -24,7 +26,7 @@ test('behind another plugin its result comes first, and our indexes point at our
     routes: [{ dst: '192.0.2.0/24' }],
     dns: { nameservers: ['192.0.2.53'] },
   };
-  const result = addResult(lease(2), GATEWAYS, NETNS, '1.0.0', { ips: [], routes: [], raw });
+  const result = addResult(lease(2), GATEWAYS, NETNS, '1.0.0', { ips: [], routes: [], raw }, DEFAULTS);
   const { interfaces, ips, routes, dns } = result as Record<string, Record<string, unknown>[]>;
   assert.deepEqual(interfaces?.slice(0, 2), raw.interfaces);
   assert.deepEqual(ips?.[0], raw.ips[0]);
