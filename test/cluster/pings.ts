@@ -44,7 +44,7 @@ export const underPings = async (
   work: () => Promise<void>,
 ): Promise<readonly Loss[]> => {
   runs += 1;
-  const stop = `/run/stop-pings-${runs}`;
+  const stop = `/run/stop-pings-${process.pid}-${runs}`;
   const ways = pairs.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
   const losses = ways.flatMap(([from, to]) => to.ips.map(ip => start(cluster, from, to, ip, stop)));
   const all = Promise.all(losses);
