@@ -98,7 +98,7 @@ const printItem = ({ header, lines: inner }: TableItem, table: Table, terse: boo
 };
 
 /** A table as the fake's `nft list table` gives it. */
-export const printTable = (name: string, table: Table, terse: boolean): string =>
+const printTable = (name: string, table: Table, terse: boolean): string =>
   [`table ${name} {`, ...table.items.flatMap(item => printItem(item, table, terse)), '}', ''].join('\n');
 
 function changeElements(table: Table, changes: readonly ElementChange[]): void {
