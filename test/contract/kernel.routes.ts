@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ROUTE_PROTOCOL, UNREACHABLE_METRIC } from '../../constants.ts';
 import type { Route } from '../../platform/linux/types.ts';
-import { cidr, fails, ip, type Subject, upLink } from './kernel.helpers.ts';
+import { cidr, fails, ip, type Subject, until, upLink } from './kernel.helpers.ts';
 
 export function routeCases(subject: Subject): void {
   const { kernel } = subject;
@@ -75,8 +75,11 @@ export function routeCases(subject: Subject): void {
 
     test('what is an own address is looked up on lo', async () => {
       await upLink(subject, 'd0', '10.9.0.1/32', 'fd09::1/128');
-      for (const own of ['10.9.0.1', 'fd09::1'].map(ip))
+      // IPv6: by a worker of the kernel, a moment after the address is there.
+      for (const own of ['10.9.0.1', 'fd09::1'].map(ip)) {
+        await until('its local route', async () => (await routes.lookup(own))?.link === 'lo');
         assert.deepEqual(await routes.lookup(own), { link: 'lo', src: own });
+      }
     });
 
     test('an address with a longer network makes its neighbours reachable', async () => {
