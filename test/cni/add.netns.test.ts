@@ -49,7 +49,13 @@ const restart = async (...args: Parameters<typeof startBed>): Promise<void> => {
   bed = await startBed(...args);
 };
 
-type IpJson = Readonly<Record<string, unknown>>[];
+type IpJson = Readonly<
+  Record<string, string> & {
+    readonly flags: string[];
+    readonly mtu: number;
+    readonly addr_info: { local: string; prefixlen: number }[];
+  }
+>[];
 
 const inPodJson = async (netns: string, ...argv: readonly string[]): Promise<IpJson> =>
   JSON.parse((await inPod(netns, ...argv)) || '[]') as IpJson;
@@ -96,12 +102,10 @@ test('21 and 22 addresses are CIDRs with gateway and point at the container inte
 test('23 link, addresses, routes and neighbours are really there, on both sides', async () => {
   const pod = await addPod();
   const [link] = await inPodJson(pod.netns, 'ip', '-j', 'addr', 'show', 'eth0');
-  const own = (link?.addr_info as { local: string; prefixlen: number }[]).map(
-    a => `${a.local}/${a.prefixlen}`,
-  );
-  assert.ok((link?.flags as string[]).includes('UP'));
+  const own = (link?.addr_info ?? []).map(a => `${a.local}/${a.prefixlen}`);
+  assert.ok(link?.flags.includes('UP'));
   assert.equal(link?.mtu, CONFIG.mtu);
-  for (const one of pod.result.ips ?? []) assert.ok(own.includes(one.address), `${own}`);
+  for (const one of pod.result.ips ?? []) assert.ok(own.includes(one.address), own.join());
   const [v4] = await inPodJson(pod.netns, 'ip', '-j', 'route', 'show', 'default');
   const [v6] = await inPodJson(pod.netns, 'ip', '-6', '-j', 'route', 'show', 'default');
   assert.deepEqual([v4?.gateway, v6?.gateway], [...CONFIG.gateways]);
