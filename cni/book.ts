@@ -20,12 +20,16 @@ export type Book = {
   /** Addresses in use of which no lease knows, with their links: not given away while they are listed. True where there are new ones. */
   readonly setOrphans: (orphans: ReadonlyMap<Ip, string>, now: number) => boolean;
   readonly stats: (now: number) => readonly PoolStats[];
-  readonly damaged: readonly string[];
+  /** Names of files that are no leases, as far as they are there. */
+  readonly damaged: () => readonly string[];
+  /** Removes a file that is no lease, if there is one of this name. */
+  readonly discard: (key: string) => void;
 };
 
 /** Opens what is on disk. */
 export function openBook(store: LeaseStore): Book {
-  const { leases: found, damaged } = store.load();
+  const { leases: found, damaged: unread } = store.load();
+  const damaged = new Set(unread);
   const leases = new Map(found.map(lease => [leaseKey(lease), lease]));
   const orphans = new Set<Ip>();
   let pools: readonly Pool[] = [];
@@ -81,6 +85,7 @@ export function openBook(store: LeaseStore): Book {
       );
     }
     leases.set(leaseKey(lease), lease);
+    damaged.delete(leaseKey(lease));
   };
 
   const release = (lease: Lease, now: number): readonly Ip[] => {
@@ -103,6 +108,9 @@ export function openBook(store: LeaseStore): Book {
     enter,
     release,
     stats: now => pools.map(pool => pool.stats(now)),
-    damaged,
+    damaged: () => [...damaged],
+    discard: key => {
+      if (damaged.delete(key)) store.remove(key);
+    },
   };
 }

@@ -26,6 +26,7 @@ export async function del(deps: VerbDeps, containerId: string, ifname: string): 
   const lease = deps.book.get(leaseKey({ containerId, ifname }));
   if (lease !== undefined) await free(deps, lease);
   else await removeLink(deps.kernel, linkName(containerId, ifname));
+  deps.book.discard(leaseKey({ containerId, ifname }));
   deps.queue.find({ containerId, ifname })?.done();
 }
 

@@ -16,15 +16,17 @@ function keyOf(link: string, mac: string, address: string | undefined): Buffer |
   return ip.ok ? concatKey(...port, ipToBytes(ip.value)) : undefined;
 }
 
-/** Every element of the listing as the change that deletes it. */
-export function listedElements(listing: string): readonly ElementChange[] {
+/** An element as the change that deletes it, and the link that it is about. */
+export type ListedElement = ElementChange & { readonly link: string };
+
+export function listedElements(listing: string): readonly ListedElement[] {
   let set = '';
   return listing.split('\n').flatMap(line => {
     set = SET.exec(line)?.[1] ?? (line === '\t}' ? '' : set);
     if (set === '') return [];
-    return [...line.matchAll(ELEMENT)].flatMap(([, link = '', mac = '', address]): ElementChange[] => {
+    return [...line.matchAll(ELEMENT)].flatMap(([, link = '', mac = '', address]): ListedElement[] => {
       const key = keyOf(link, mac, address);
-      return key === undefined ? [] : [{ op: 'delete', set, key }];
+      return key === undefined ? [] : [{ op: 'delete', set, key, link }];
     });
   });
 }
@@ -41,8 +43,8 @@ export function missingElements(listing: string, leases: readonly Lease[]): read
   return leases.flatMap(lease => podElements(lease, 'add')).filter(change => !there.has(name(change)));
 }
 
-/** Elements that the listing has and no lease needs: of pods that are gone. */
-export function strayElements(listing: string, leases: readonly Lease[]): readonly ElementChange[] {
+/** Elements that the listing has and no lease needs. */
+export function strayElements(listing: string, leases: readonly Lease[]): readonly ListedElement[] {
   const wanted = new Set(leases.flatMap(lease => podElements(lease, 'add')).map(name));
   return listedElements(listing).filter(change => !wanted.has(name(change)));
 }

@@ -143,7 +143,7 @@ const FIRST_LOOK = { reason: 'the pods of before are being looked at' } as const
 export async function startCni(options: CniOptions): Promise<CniServer> {
   const { kernel, log, memos } = options;
   const book = openBook(openLeases(options.leaseDir));
-  for (const file of book.damaged) log.warn({ file }, 'a lease cannot be read and is ignored');
+  for (const file of book.damaged()) log.warn({ file }, 'a lease cannot be read and is ignored');
   let config: CniConfig | { readonly reason: string } = { reason: 'the agent has just started' };
   let looked = false;
   const gate = newGate<CniConfig>(config.reason);
@@ -175,7 +175,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   const sweep = async (): Promise<number> => {
     if ('reason' in config) return 0;
     const tables = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
-    const changes = tables + (await carryOut(deps)) + (await sweepPods(deps));
+    const changes = tables + (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
     // Only now is it known which addresses are held and by whom.
     looked = true;
     gate.set(config);

@@ -1,12 +1,14 @@
 /** Living pods whose wire on the node was damaged are mended; leases of dead pods are freed. */
 import { NFT_TABLE } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
-import type { Nft } from '../platform/linux/types.ts';
+import type { ElementChange, Nft } from '../platform/linux/types.ts';
+import type { Ip } from '../types.ts';
 import { antiSpoofTable, podElementsText } from './antispoof.ts';
 import {
   dropElements,
   type HostView,
   hostFaults,
+  linkName,
   orphanAddresses,
   restoreHostSide,
   viewHost,
@@ -14,14 +16,22 @@ import {
 import { del } from './del.ts';
 import { missingElements, strayElements, withoutElements } from './elements.ts';
 import { type Lease, leaseKey } from './lease.ts';
-import type { Ready, VerbDeps } from './verbs.ts';
+import type { VerbDeps } from './verbs.ts';
+
+/** Those of links that are gone: a pod whose lease was lost lives on, and needs its own. */
+async function deadElements(deps: VerbDeps, listing: string): Promise<readonly ElementChange[]> {
+  const stray = strayElements(listing, deps.book.all());
+  if (stray.length === 0) return [];
+  const links = new Set((await deps.kernel.links.list()).map(link => link.name));
+  return stray.filter(element => !links.has(element.link));
+}
 
 /** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
 async function mendElements(deps: VerbDeps, listing: string): Promise<number> {
   const { kernel, book, keyed } = deps;
   const quiet = book.all().filter(lease => !keyed.busy(leaseKey(lease)));
   const missing = missingElements(listing, quiet);
-  const stray = strayElements(listing, book.all());
+  const stray = await deadElements(deps, listing);
   await kernel.nft.elements('bridge', NFT_TABLE, missing);
   await dropElements(kernel, stray);
   if (stray.length > 0)
@@ -52,7 +62,12 @@ export async function ensureAntiSpoofing(
 }
 
 /** Frees or mends one pod. Attachments that a verb works on are left to it. */
-async function mendPod(deps: VerbDeps, view: HostView, lease: Lease, { gateways }: Ready): Promise<number> {
+async function mendPod(
+  deps: VerbDeps,
+  view: HostView,
+  lease: Lease,
+  gateways: readonly Ip[],
+): Promise<number> {
   const key = leaseKey(lease);
   const faults = hostFaults(view, lease, gateways);
   if (faults.length === 0 || deps.keyed.busy(key)) return 0;
@@ -81,18 +96,25 @@ function holdOrphans(deps: VerbDeps, view: HostView, leases: readonly Lease[]): 
     );
 }
 
+/** A file's name is its lease's key; it has no use any more when the pod's link is gone. */
+function discardDamaged(deps: VerbDeps, view: HostView): void {
+  for (const file of deps.book.damaged()) {
+    const [containerId = '', ifname = ''] = file.split(':');
+    if (!view.links.has(linkName(containerId, ifname))) deps.book.discard(file);
+  }
+}
+
 /** One look at all pods; the number of those that needed something. */
-export async function sweepPods(deps: VerbDeps): Promise<number> {
-  const ready = deps.ready();
-  if ('reason' in ready) return 0;
+export async function sweepPods(deps: VerbDeps, gateways: readonly Ip[]): Promise<number> {
   // The list comes before the look: a pod that is made between them would look damaged.
   const leases = deps.book.all();
   const view = await viewHost(deps.kernel);
   holdOrphans(deps, view, deps.book.all());
+  discardDamaged(deps, view);
   let mended = 0;
   for (const lease of leases)
     try {
-      mended += await mendPod(deps, view, lease, ready);
+      mended += await mendPod(deps, view, lease, gateways);
     } catch (error) {
       deps.log.error({ link: lease.link, error: String(error) }, 'the wire of a pod could not be mended');
     }

@@ -55,6 +55,18 @@ test('damaged files are named, and do not keep the others', () =>
     assert.deepEqual([...damaged].sort(), Object.keys(damage).sort());
   }));
 
+test('a damaged file is discarded by its name, a lease is not', () =>
+  inDir(dir => {
+    const store = openLeases(dir);
+    store.save(lease(1));
+    writeFileSync(join(dir, leaseKey(lease(2))), '{');
+    const book = openBook(store);
+    assert.deepEqual(book.damaged(), ['c2:eth0']);
+    for (const key of ['c1:eth0', 'c2:eth0', 'c3:eth0']) book.discard(key);
+    assert.deepEqual(book.damaged(), []);
+    assert.deepEqual(readdirSync(dir), ['c1:eth0']);
+  }));
+
 test('the temporary file of a killed ADD is no lease, and goes', () =>
   inDir(dir => {
     writeFileSync(join(dir, '.c9:eth0'), JSON.stringify(lease(9)));
