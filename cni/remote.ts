@@ -3,6 +3,7 @@
  * of the package's RawNetlinkSocket, so the same verbs speak to the pod's kernel.
  */
 import { EventEmitter } from 'node:events';
+import { constants } from 'node:os';
 import { NetlinkSocket, type RawNetlinkSocket } from 'netlink';
 import { type Rtnl, rtnlOver } from '../platform/linux/rtnl.ts';
 
@@ -22,13 +23,28 @@ const untilGone = (rt: Rtnl, gone: Promise<never>): Rtnl => ({
   dump: (...args) => Promise.race([rt.dump(...args), gone]),
 });
 
+/** NLMSG_ERROR with ECONNABORTED, in answer to a message of number `seq`. */
+function aborted(seq: number): Buffer {
+  const bytes = Buffer.alloc(36);
+  bytes.writeUInt32LE(bytes.length, 0);
+  bytes.writeUInt16LE(2, 4);
+  bytes.writeUInt32LE(seq, 8);
+  bytes.writeInt32LE(-constants.errno.ECONNABORTED, 16);
+  return bytes;
+}
+
 /** `send` puts one n frame's payload on the way; `gone` rejects when nobody is there any more. */
 export function openRemote(send: (bytes: Buffer) => void, gone: Promise<never>): Remote {
   const events = new EventEmitter();
+  const asked: number[] = [];
+  let isGone = false;
   const nothing = (): void => {};
   const raw = Object.assign(events, {
     send: (message: Uint8Array | Uint8Array[], _options: unknown, callback?: () => void): void => {
-      send(Buffer.concat(Array.isArray(message) ? message : [message]));
+      const bytes = Buffer.concat(Array.isArray(message) ? message : [message]);
+      asked.push(bytes.readUInt32LE(8));
+      if (isGone) queueMicrotask(abort);
+      else send(bytes);
       callback?.();
     },
     address: () => NO_ADDRESS,
@@ -38,5 +54,12 @@ export function openRemote(send: (bytes: Buffer) => void, gone: Promise<never>):
   });
   const socket = new NetlinkSocket(raw as unknown as RawNetlinkSocket);
   const rt = rtnlOver({ requests: () => socket, dumps: () => socket });
-  return { rt: untilGone(rt, gone), deliver: bytes => void events.emit('message', bytes, NO_ADDRESS) };
+  const deliver = (bytes: Buffer): void => void events.emit('message', bytes, NO_ADDRESS);
+  // Otherwise each unanswered request keeps a timer, and a stopping agent waits for it.
+  const abort = (): void => deliver(Buffer.concat(asked.splice(0).map(aborted)));
+  gone.catch(() => {
+    isGone = true;
+    abort();
+  });
+  return { rt: untilGone(rt, gone), deliver };
 }
