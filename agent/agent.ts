@@ -87,6 +87,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     nodeName,
     identity,
     kernel,
+    client,
     discovery,
     cni,
     mesh,

@@ -1,6 +1,7 @@
 /** One pass of the loop: read the rooms, plan, apply, publish, install. */
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
+import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
@@ -11,12 +12,14 @@ import type { Installation } from './installation.ts';
 import type { Log } from './log.ts';
 import type { Prober } from './prober.ts';
 import { openSaid } from './said.ts';
+import { newWhereabouts, type Whereabouts } from './whereabouts.ts';
 
 export type PassDeps = {
   readonly config: Config;
   readonly nodeName: string;
   readonly identity: Identity;
   readonly kernel: Kernel;
+  readonly client: Client;
   readonly discovery: Discovery;
   readonly cni: CniServer;
   readonly mesh: MeshRoom;
@@ -47,18 +50,15 @@ const troubles = (outcome: Outcome): ReadonlyMap<string, string> =>
     ...outcome.errors.map(e => [`step ${e.step}`, `${e.step}: ${e.message}`] as const),
   ]);
 
-/** Of these, what is wrong with this Node itself; the others' own agents speak for them. */
+/** Of these, what is wrong with this Node itself; the others' own agents speak for them, and discovery for annotations. */
 const ownTroubles = (node: string, outcome: Outcome): readonly string[] => [
   ...outcome.plan.excluded.filter(e => e.node === node).map(e => `this Node ${e.reason}`),
-  ...outcome.plan.warnings.filter(w => w.node === node).map(w => w.message),
   ...outcome.errors.map(e => `${e.step}: ${e.message}`),
 ];
 
 /** An older Node holds our key, as after a cloned disk: ours is the one to change. */
-function heldByOlder(deps: PassDeps, outcome: Outcome): boolean {
-  const own = outcome.plan.excluded.find(e => e.node === deps.nodeName);
-  return own?.reason.includes('public key of the older Node') ?? false;
-}
+const heldByOlder = (deps: PassDeps, outcome: Outcome): boolean =>
+  outcome.plan.excluded.some(e => e.node === deps.nodeName && e.kind === 'key');
 
 function configureCni(deps: PassDeps, outcome: Outcome): boolean {
   const { podCidrs, gateways } = outcome.plan.self;
@@ -90,15 +90,24 @@ function knowsPeers(deps: PassDeps, synced: boolean, facts: MeshFacts): boolean 
   return synced && (whole || performance.now() - deps.startedAt > PATIENCE_MS);
 }
 
-async function applyMesh(deps: PassDeps): Promise<Outcome> {
+/** Our connections came from an address that is gone. Peers learn the new one from our next packet. */
+function onMove({ client, prober, log }: PassDeps): void {
+  log.info({}, 'an address of this node is gone: connections and tunnels begin again from another');
+  client.reconnect();
+  prober.askAll();
+}
+
+async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outcome> {
   const { config, kernel, discovery, identity } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
+  const moved = whereabouts.moved(addresses);
   const mtu = await tunnelMtu(config, kernel, links);
   const key = identity.key();
   const { synced } = discovery.state();
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu));
   const publication = discovery.publication();
-  const outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced });
+  const outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved });
+  if (moved) onMove(deps);
   // Only when our peers are configured: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device !== undefined && knowsPeers(deps, synced, facts)) {
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
@@ -109,18 +118,19 @@ async function applyMesh(deps: PassDeps): Promise<Outcome> {
 
 export function newPass(deps: PassDeps): Pass {
   const said = openSaid(deps.log);
+  const whereabouts = newWhereabouts();
   let outcome: Outcome | undefined;
   let runs = 0;
   let began: number | undefined;
 
   const whole = async (): Promise<number | undefined> => {
-    outcome = await applyMesh(deps);
+    outcome = await applyMesh(deps, whereabouts);
     said.say(troubles(outcome));
     for (const sentence of ownTroubles(deps.nodeName, outcome)) deps.discovery.event('WeftTrouble', sentence);
-    if (heldByOlder(deps, outcome)) {
-      deps.identity.renew('an older Node holds the key of this one');
+    if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
-    }
+    const { made } = deps.identity.key();
+    if (made !== undefined) deps.discovery.event('WeftKeyMade', made, 'Normal');
     const able = configureCni(deps, outcome);
     await deps.cni.sweep();
     deps.prober.follow(outcome.plan);

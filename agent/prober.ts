@@ -11,6 +11,8 @@ export type Prober = {
   readonly facts: () => ReadonlyMap<string, ProbeFact>;
   /** Whom to ask from now on. New peers are asked at once. */
   readonly follow: (plan: MeshPlan) => void;
+  /** Everybody once, now. */
+  readonly askAll: () => void;
   readonly stop: () => void;
 };
 
@@ -49,6 +51,10 @@ export function startProber(probes: Probes): Prober {
     for (const peer of fresh.slice(0, PER_SECOND)) void ask(peer).then(() => ask(peer));
   };
 
+  const askAll = (): void => {
+    for (const peer of peers) void ask(peer);
+  };
+
   tick();
-  return { facts: () => facts, follow, stop: () => clearTimeout(timer) };
+  return { facts: () => facts, follow, askAll, stop: () => clearTimeout(timer) };
 }

@@ -43,6 +43,8 @@ export type Client = {
     path: string,
     options: CallOptions & { readonly headersMs: number },
   ) => Promise<IncomingMessage>;
+  /** All connections are given up and made anew: ours are dead without a word when their address is gone. */
+  readonly reconnect: () => void;
   readonly close: () => void;
 };
 
@@ -92,6 +94,11 @@ function openLogins(access: Access) {
     /** The next request reads the files again. */
     forget: (): void => {
       if (login) login = { ...login, readAt: Number.NEGATIVE_INFINITY };
+    },
+    /** Breaks every connection; the next request opens one. */
+    reconnect: (): void => {
+      login?.agent.destroy();
+      if (login) login = { ...login, agent: makeAgent(access.server, login.credentials) };
     },
     close: (): void => login?.agent.destroy(),
   };
@@ -267,6 +274,7 @@ export function clientOf(access: Access, timeoutMs: number): Client {
       exchange({ method: 'GET', path, options }, options.headersMs, (response, settle) =>
         response.on('close', settle),
       ),
+    reconnect: logins.reconnect,
     close: logins.close,
   };
 }

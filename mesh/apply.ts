@@ -7,7 +7,14 @@ import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import { diff } from './diff.ts';
-import { FORWARDING6, type LinkPlan, nodeAddresses, nodeLinks, nodeSysctls, type SysctlPlan } from './links.ts';
+import {
+  FORWARDING6,
+  type LinkPlan,
+  nodeAddresses,
+  nodeLinks,
+  nodeSysctls,
+  type SysctlPlan,
+} from './links.ts';
 import { meshTable } from './nft.ts';
 import { meshRoutes } from './routes.ts';
 import type { MeshPlan } from './types.ts';

@@ -7,6 +7,7 @@
 import type { NodeFact } from '../discovery/types.ts';
 import { cidrRange } from '../ip.ts';
 import type { Cidr } from '../types.ts';
+import type { ExclusionKind } from './types.ts';
 
 type Held = { readonly first: bigint; readonly last: bigint; readonly cidr: Cidr; readonly node: string };
 
@@ -32,22 +33,38 @@ const overlapping = (ledger: Ledger, first: bigint, last: bigint): Held | undefi
   return next !== undefined && next.first <= last ? next : undefined;
 };
 
-const missing = (node: NodeFact): string | undefined => {
+export type Refusal = { readonly kind: ExclusionKind; readonly reason: string };
+
+const missing = (node: NodeFact): Refusal | undefined => {
+  const because = (reason: string): Refusal => ({ kind: 'missing', reason });
   if (node.podCidrs.length === 0)
-    return 'has no spec.podCIDRs yet: they come from kube-controller-manager (--allocate-node-cidrs) or from k3s';
+    return because(
+      'has no spec.podCIDRs yet: they come from kube-controller-manager (--allocate-node-cidrs) or from k3s',
+    );
   if (node.publicKey === undefined)
-    return 'has published no weft.network/public-key: is its weft agent running?';
+    return because('has published no weft.network/public-key: is its weft agent running?');
   return undefined;
 };
 
-/** Node name → reason, for each Node that cannot be a peer. `nodes` oldest first. */
-export function claims(nodes: readonly NodeFact[]): ReadonlyMap<string, string> {
+/** A network without room for a gateway and one pod. */
+const tooSmall = (node: NodeFact): Refusal | undefined => {
+  const small = node.podCidrs.find(cidr => cidrRange(cidr).last - cidrRange(cidr).first < 3n);
+  return small === undefined
+    ? undefined
+    : {
+        kind: 'podCidr',
+        reason: `has podCIDR ${small}, which has no room for a gateway and pods: give the cluster a larger node CIDR (kube-controller-manager --node-cidr-mask-size)`,
+      };
+};
+
+/** Node name → why it cannot be a peer. `nodes` oldest first. */
+export function claims(nodes: readonly NodeFact[]): ReadonlyMap<string, Refusal> {
   const keys = new Map<string, string>();
   const ledgers: { readonly 4: Ledger; readonly 6: Ledger } = { 4: [], 6: [] };
-  const refused = new Map<string, string>();
+  const refused = new Map<string, Refusal>();
   for (const node of nodes) {
-    const reason = clash(node, keys, ledgers) ?? missing(node);
-    if (reason !== undefined) refused.set(node.name, reason);
+    const refusal = tooSmall(node) ?? clash(node, keys, ledgers) ?? missing(node);
+    if (refusal !== undefined) refused.set(node.name, refusal);
   }
   return refused;
 }
@@ -57,15 +74,21 @@ function clash(
   node: NodeFact,
   keys: Map<string, string>,
   ledgers: { readonly 4: Ledger; readonly 6: Ledger },
-): string | undefined {
+): Refusal | undefined {
   const holder = node.publicKey && keys.get(node.publicKey);
   if (holder !== undefined)
-    return `shows the public key of the older Node ${holder}: that one keeps it; a cloned disk or a copied annotation? Delete ${node.name}'s /var/lib/weft/key.json and restart its agent`;
+    return {
+      kind: 'key',
+      reason: `shows the public key of the older Node ${holder}: that one keeps it; a cloned disk or a copied annotation? Delete ${node.name}'s /var/lib/weft/key.json and restart its agent`,
+    };
   const ranges = node.podCidrs.map(cidr => ({ ...cidrRange(cidr), cidr, node: node.name }));
   for (const range of ranges) {
     const other = overlapping(ledgers[range.family], range.first, range.last);
     if (other !== undefined)
-      return `has podCIDR ${range.cidr}, which overlaps ${other.cidr} of the older Node ${other.node}: that one keeps it; delete the Node ${node.name} so that it gets another`;
+      return {
+        kind: 'podCidr',
+        reason: `has podCIDR ${range.cidr}, which overlaps ${other.cidr} of the older Node ${other.node}: that one keeps it; delete the Node ${node.name} so that it gets another`,
+      };
   }
   if (node.publicKey !== undefined) keys.set(node.publicKey, node.name);
   for (const range of ranges) {

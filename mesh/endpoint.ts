@@ -19,6 +19,8 @@ export const TRY_MS = 6_000;
 export type EndpointFacts = {
   /** Ranked, best first. */
   readonly candidates: readonly Endpoint[];
+  /** All that the peer has published since we know it, also what it no longer does. */
+  readonly published: readonly Endpoint[];
   /** What the device has now, set by us or learnt by it. */
   readonly current: Endpoint | undefined;
   /** Milliseconds since the last handshake; undefined: never. */
@@ -39,8 +41,9 @@ export type EndpointChoice =
 
 const keep: EndpointChoice = { kind: 'keep' };
 
-const withdrawn = ({ candidates, current, lastSet }: EndpointFacts): boolean =>
-  current !== undefined && current === lastSet?.endpoint && !candidates.includes(current);
+/** In use, once published, and published no more. An address learnt by roaming was never published and is left alone. */
+const withdrawn = ({ candidates, published, current }: EndpointFacts): boolean =>
+  current !== undefined && published.includes(current) && !candidates.includes(current);
 
 const after = (candidates: readonly Endpoint[], endpoint: Endpoint | undefined): Endpoint | undefined =>
   candidates[(endpoint === undefined ? 0 : candidates.indexOf(endpoint) + 1) % candidates.length];

@@ -78,7 +78,7 @@ export function plan(facts: MeshFacts): MeshPlan {
     .filter(node => node !== self)
     .map(node => toPeer(facts, self, cluster, node))
     .sort(byNode);
-  const excluded: Exclusion[] = [...refused].map(([node, reason]) => ({ node, reason })).sort(byNode);
+  const excluded: Exclusion[] = [...refused].map(([node, refusal]) => ({ node, ...refusal })).sort(byNode);
   const own = self === undefined || refused.has(self.name) ? [] : [...self.podCidrs].sort(compareCidrs);
   return {
     self: { name: facts.self.name, podCidrs: own, gateways: own.map(gatewayOf) },

@@ -6,7 +6,7 @@ import { WG_LINK } from '../constants.ts';
 import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, WgDevice } from '../platform/linux/types.ts';
-import type { PublicKey } from '../types.ts';
+import type { Endpoint, PublicKey } from '../types.ts';
 import {
   applyAddresses,
   applyLinks,
@@ -40,6 +40,8 @@ export type MeshInput = {
   readonly publication: Publication;
   /** The Nodes are those of a complete list: what is not among them may go. */
   readonly sweep: boolean;
+  /** An address of this node is gone: engines that sent from it must choose another. */
+  readonly moved?: boolean;
 };
 
 export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outcome> };
@@ -60,12 +62,22 @@ function stepper() {
   return { step, errors, changes: () => changes };
 }
 
+/** Each peer's endpoint once more, as it is: setting it makes the engine forget the address that it sent from. */
+const withCurrent = (
+  device: WgDevice,
+  chosen: ReadonlyMap<PublicKey, Endpoint>,
+): ReadonlyMap<PublicKey, Endpoint> =>
+  new Map([
+    ...device.peers.flatMap(p => (p.endpoint === undefined ? [] : [[p.publicKey, p.endpoint] as const])),
+    ...chosen,
+  ]);
+
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let memory: ReadonlyMap<PublicKey, PeerMemory> = new Map();
   let first = true;
 
-  const reconcile = async ({ facts, key, publication, sweep }: MeshInput): Promise<Outcome> => {
+  const reconcile = async ({ facts, key, publication, sweep, moved }: MeshInput): Promise<Outcome> => {
     const plan = makePlan(facts);
     const { step, errors, changes } = stepper();
     let engine: Engine = { kind: 'none', reason: 'not tried yet' };
@@ -86,7 +98,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       device = await kernel.wg.dump(WG_LINK);
       if (device === undefined) return 0;
       const round = nextRound(plan, key.publicKey, device, memory, publication, first, now());
-      const made = await applyPeers(kernel, plan, key, device, round.endpoints, sweep);
+      const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
+      const made = await applyPeers(kernel, plan, key, device, endpoints, sweep);
       memory = round.memory;
       again = round.again;
       return made;

@@ -12,6 +12,8 @@ export type PeerMemory = {
   /** Milliseconds that the peer has the first word, fixed when it appears. */
   readonly patience: number;
   readonly lastSet: { readonly endpoint: Endpoint; readonly at: number } | undefined;
+  /** The latest of all endpoints that the peer has published. */
+  readonly published: readonly Endpoint[];
 };
 
 export type Publication = {
@@ -43,7 +45,22 @@ const firstSight = (
     appearedAfter: publication.at === undefined ? undefined : now - publication.at,
   }),
   lastSet: undefined,
+  published: [],
 });
+
+/** Enough for a peer that moves a few times between two networks of many addresses. */
+const PUBLISHED = 32;
+
+const withCandidates = (memory: PeerMemory, peer: PeerPlan): PeerMemory =>
+  peer.endpoints.every(endpoint => memory.published.includes(endpoint))
+    ? memory
+    : { ...memory, published: [...new Set([...memory.published, ...peer.endpoints])].slice(-PUBLISHED) };
+
+/** What we set is not there: another device, as after the end of wireguard-go. Nobody else will begin, so begin anew. */
+const forgetLost = (memory: PeerMemory, actual: WgPeer | undefined): PeerMemory =>
+  memory.lastSet !== undefined && actual?.endpoint === undefined
+    ? { ...memory, lastSet: undefined, patience: 0 }
+    : memory;
 
 const choose = (
   peer: PeerPlan,
@@ -53,6 +70,7 @@ const choose = (
 ): EndpointChoice =>
   chooseEndpoint({
     candidates: peer.endpoints,
+    published: memory.published,
     current: actual?.endpoint,
     handshakeAge: actual?.latestHandshake ? now - actual.latestHandshake : undefined,
     lastSet: memory.lastSet && { endpoint: memory.lastSet.endpoint, age: now - memory.lastSet.at },
@@ -75,7 +93,8 @@ export function nextRound(
   const endpoints = new Map<PublicKey, Endpoint>();
   const waits: number[] = [];
   for (const peer of plan.peers) {
-    const seen = before.get(peer.publicKey) ?? firstSight(ownKey, peer, publication, initial, now);
+    const known = before.get(peer.publicKey) ?? firstSight(ownKey, peer, publication, initial, now);
+    const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
     const choice = choose(peer, seen, there.get(peer.publicKey), now);
     if (choice.kind === 'wait') waits.push(choice.ms);
     if (choice.kind === 'set') {

@@ -41,8 +41,11 @@ export type PeerPlan = {
   readonly path: Path;
 };
 
+/** `missing`: facts are not there yet; the others: an older Node holds the same key or an overlapping podCIDR, or it is of no use. */
+export type ExclusionKind = 'missing' | 'key' | 'podCidr';
+
 /** A Node that is not a peer, with the reason in words and what to do. */
-export type Exclusion = { readonly node: string; readonly reason: string };
+export type Exclusion = { readonly node: string; readonly kind: ExclusionKind; readonly reason: string };
 
 /** Something that the user should know, about a node that stays in the mesh. */
 export type Warning = { readonly node: string; readonly message: string };

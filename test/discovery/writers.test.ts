@@ -35,6 +35,7 @@ function setUp(t: TestContext) {
         }),
       ),
     post: (_, body) => write(() => posts.push({ at: clock.now(), body: body as Record<string, unknown> })),
+    reconnect: () => {},
     close: () => {},
   };
   const events = startEvents({ client, node: () => ({ name: 'a', uid: 'uid-a' }), log, clock });

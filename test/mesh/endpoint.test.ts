@@ -11,6 +11,7 @@ const roamed = '198.51.100.9:40000' as Endpoint;
 const choose = (facts: Partial<EndpointFacts>) =>
   chooseEndpoint({
     candidates: [a, b],
+    published: [a, b],
     current: undefined,
     handshakeAge: undefined,
     lastSet: undefined,
