@@ -49,18 +49,43 @@ describe('weft-wireguard', { skip }, () => {
     await host.end();
   });
 
-  test('becomes wireguard-go, and ends with it', async () => {
-    const process = await start();
-    await eventually('wireguard-go answers', () =>
-      host.run(['wg', 'show', LINK]).then(
-        text => text.includes(LINK),
-        () => false,
-      ),
+  const answers = (): Promise<boolean> =>
+    host.run(['wg', 'show', LINK]).then(
+      text => text.includes(LINK),
+      () => false,
     );
+  const childOf = async (process: ChildProcess): Promise<number> =>
+    Number(await host.run(['sh', '-c', `cat /proc/${process.pid}/task/${process.pid}/children`]));
+
+  test('runs wireguard-go, and takes it along when it is told to end', async () => {
+    const process = await start();
+    await eventually('wireguard-go answers', answers);
     assert.match(await kindOf(), /tun/);
     const exit = ends(process);
     process.kill('SIGTERM');
     assert.equal(await exit, 0);
+    await eventually('the link is gone', async () => (await kindOf()) === 'none');
+  });
+
+  test('starts wireguard-go again, each time that it ends by itself', async () => {
+    const process = await start();
+    for (const signal of ['KILL', 'TERM', 'KILL']) {
+      await eventually('wireguard-go answers', answers);
+      const first = await childOf(process);
+      await host.run(['kill', `-${signal}`, String(first)]);
+      await eventually('another runs', async () => {
+        const next = await childOf(process);
+        return next !== 0 && next !== first;
+      });
+    }
+    await eventually('wireguard-go answers', answers);
+    assert.equal(process.exitCode, null);
+  });
+
+  test('leaves no wireguard-go behind when it is killed', async () => {
+    const process = await start();
+    await eventually('wireguard-go answers', answers);
+    process.kill('SIGKILL');
     await eventually('the link is gone', async () => (await kindOf()) === 'none');
   });
 
