@@ -34,7 +34,7 @@ const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip => {
 };
 
 /** The node's route to a pod, by the pod's own veth, from the node's gateway address. */
-export const podRoutes = (lease: Lease, gateways: readonly Ip[]): readonly Route[] =>
+const podRoutes = (lease: Lease, gateways: readonly Ip[]): readonly Route[] =>
   lease.ips.map(ip => ({
     dst: hostCidr(ip),
     kind: 'unicast',
@@ -42,7 +42,7 @@ export const podRoutes = (lease: Lease, gateways: readonly Ip[]): readonly Route
     src: gatewayFor(ip, gateways),
   }));
 
-export const podNeighbours = (lease: Lease): readonly Neighbour[] =>
+const podNeighbours = (lease: Lease): readonly Neighbour[] =>
   lease.ips.map(ip => ({ link: lease.link, ip, mac: lease.podMac }));
 
 const exists = (lease: Lease): CniError =>

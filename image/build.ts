@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { IMAGE } from '../manifests/names.ts';
 import { VERSION } from '../version.ts';
 import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
-import { type Contents, HOME, imageContents, type Parts } from './contents.ts';
+import { type Contents, ENTRYPOINT, imageContents, type Parts } from './contents.ts';
 import { type Layer, makeLayer } from './layer.ts';
 import { type ImageSpec, ociArchive } from './oci.ts';
 import type { Entries } from './tar.ts';
@@ -23,8 +23,7 @@ const merge = (parts: Parts): Entries => new Map(Object.values(parts).flatMap(en
 const specOf = (arch: Arch, { versions }: Contents): ImageSpec => ({
   name: IMAGE,
   architecture: arch,
-  // The agent is small and long-lived: memory matters more than speed, on small boards above all.
-  entrypoint: ['/usr/bin/node', '--optimize-for-size', '--max-semi-space-size=1', `/${HOME}/main.mjs`],
+  entrypoint: ENTRYPOINT,
   env: ['PATH=/usr/sbin:/usr/bin'],
   labels: {
     'org.opencontainers.image.title': 'weft',

@@ -15,6 +15,14 @@ import { type Built, buildSupervisor, buildWireguardGo } from './wireguard.ts';
 /** Folder of the agent's own files; agent/shim.ts looks here for the CNI binary. */
 export const HOME = 'usr/lib/weft';
 
+/** The agent is small and long-lived: memory matters more than speed, on small boards above all. */
+export const ENTRYPOINT: readonly string[] = [
+  '/usr/bin/node',
+  '--optimize-for-size',
+  '--max-semi-space-size=1',
+  `/${HOME}/main.mjs`,
+];
+
 /** Part of the image, for the table of sizes → its entries. */
 export type Parts = Readonly<Record<string, Entries>>;
 
