@@ -46,7 +46,7 @@ export type Watch = {
   readonly contentType: string;
   /** The next event; rejects when none comes within `withinMs` or the server ends the watch. */
   readonly next: (withinMs?: number) => Promise<Event>;
-  /** All events until the server ends the watch. */
+  /** All events until the server ends the watch; rejects where it does not. */
   readonly rest: () => Promise<readonly Event[]>;
   readonly close: () => void;
 };
@@ -100,18 +100,20 @@ function watchOf(response: IncomingMessage): Watch {
     if (done || value === undefined) return undefined;
     return (parse(value) as Event | undefined) ?? { type: UNREADABLE, object: value };
   };
-  const rest = async (): Promise<readonly Event[]> => {
+  const within = async <T>(ms: number, what: string, wanted: Promise<T>): Promise<T> => {
+    const late = AbortSignal.timeout(ms);
+    const tooLate = new Promise<never>((_, reject) =>
+      late.addEventListener('abort', () => reject(new Error(`${what} within ${ms} ms`))),
+    );
+    return Promise.race([wanted, tooLate]);
+  };
+  const all = async (): Promise<readonly Event[]> => {
     const events: Event[] = [];
     for (let event = await line(); event !== undefined; event = await line()) events.push(event);
     return events;
   };
-  const next = async (withinMs = 10_000): Promise<Event> => {
-    const late = AbortSignal.timeout(withinMs);
-    const event = await Promise.race([
-      line(),
-      new Promise<'late'>(resolve => late.addEventListener('abort', () => resolve('late'))),
-    ]);
-    if (event === 'late') throw new Error(`no event came within ${withinMs} ms`);
+  const next = async (ms = 10_000): Promise<Event> => {
+    const event = await within(ms, 'no event came', line());
     if (event === undefined) throw new Error('the server ended the watch');
     return event;
   };
@@ -119,7 +121,7 @@ function watchOf(response: IncomingMessage): Watch {
     status: response.statusCode ?? 0,
     contentType: contentTypeOf(response),
     next,
-    rest,
+    rest: () => within(15_000, 'the server did not end the watch', all()),
     close: () => response.destroy(),
   };
 }
