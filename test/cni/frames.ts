@@ -1,0 +1,55 @@
+/** Ethernet frames as a pod might send them, right or wrong; hex. Pure. */
+import { ipToBytes, parseIp } from '../../ip.ts';
+import { macToBytes } from '../../platform/linux/attrs.ts';
+
+const ipBytes = (text: string): Buffer => {
+  const ip = parseIp(text);
+  if (!ip.ok) throw new Error(ip.error);
+  return ipToBytes(ip.value);
+};
+
+const u16 = (n: number): Buffer => Buffer.from([n >> 8, n & 255]);
+
+export const ether = (dst: string, src: string, type: number, ...payload: readonly Buffer[]): string =>
+  Buffer.concat([macToBytes(dst), macToBytes(src), u16(type), ...payload]).toString('hex');
+
+const UDP = Buffer.concat([u16(5000), u16(5001), u16(8), u16(0)]);
+
+export const ipv4 = (src: string, dst: string): Buffer =>
+  Buffer.concat([Buffer.from([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]), ipBytes(src), ipBytes(dst), UDP]);
+
+export const ipv6 = (src: string, dst: string, next: number, ...payload: readonly Buffer[]): Buffer => {
+  const body = Buffer.concat(payload);
+  return Buffer.concat([
+    Buffer.from([0x60, 0, 0, 0]),
+    u16(body.length),
+    Buffer.from([next, 255]),
+    ipBytes(src),
+    ipBytes(dst),
+    body,
+  ]);
+};
+
+export const udp6 = (src: string, dst: string): Buffer => ipv6(src, dst, 17, UDP);
+
+export const icmp6 = (type: number, target = '::'): Buffer =>
+  Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), ipBytes(target)]);
+
+/** A header of options (hop-by-hop or destination) that does nothing, before `next`. */
+export const options = (next: number): Buffer => Buffer.from([next, 0, 1, 4, 0, 0, 0, 0]);
+
+/** As MLD has it: router alert. */
+export const routerAlert = (next: number): Buffer => Buffer.from([next, 0, 5, 2, 0, 0, 1, 0]);
+
+export const arp = (operation: 1 | 2, mac: string, ip: string, target: string): Buffer =>
+  Buffer.concat([
+    Buffer.from([0, 1, 8, 0, 6, 4]),
+    u16(operation),
+    macToBytes(mac),
+    ipBytes(ip),
+    Buffer.alloc(6),
+    ipBytes(target),
+  ]);
+
+export const vlan = (type: number, ...payload: readonly Buffer[]): Buffer =>
+  Buffer.concat([u16(5), u16(type), ...payload]);

@@ -1,0 +1,276 @@
+/** The two ends of the CNI socket against a partner that misbehaves: a false agent, a false binary. */
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  decodeHello,
+  decodeNumber,
+  encodeFrame,
+  encodeResult,
+  type Frame,
+  splitFrames,
+} from '../../cni/wire.ts';
+import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
+import { enterLab } from '../lab/reenter.ts';
+import { addPod, call, callPod, clean, makeBridge, newId, newNetns, startBed } from './bed.ts';
+import { untilNothingRemains } from './remains.ts';
+
+await enterLab(import.meta.filename);
+
+before(async () => {
+  mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
+  await makeBridge();
+});
+
+after(clean);
+
+type Ask = (frame: Buffer, answer?: string) => Promise<Buffer>;
+
+/** An agent that does with each call what `serve` says. */
+async function falseAgent(
+  serve: (ask: Ask, socket: Socket, hello: Buffer) => Promise<void>,
+): Promise<Server> {
+  rmSync(CNI_SOCKET, { force: true });
+  const server = createServer(socket => {
+    let rest: Buffer = Buffer.alloc(0);
+    const seen: Frame[] = [];
+    let wake = (): void => {};
+    socket.on('error', () => {});
+    socket.on('data', chunk => {
+      const split = splitFrames(Buffer.concat([rest, chunk]));
+      assert.ok(split.ok);
+      rest = split.value.rest;
+      seen.push(...split.value.frames);
+      wake();
+    });
+    const next = async (type: string): Promise<Buffer> => {
+      for (;;) {
+        const at = seen.findIndex(frame => frame.type === type);
+        if (at >= 0) return seen.splice(at, 1)[0]?.payload as Buffer;
+        await new Promise<void>(resolve => {
+          wake = resolve;
+        });
+      }
+    };
+    const ask: Ask = (frame, answer = '') => {
+      socket.write(frame);
+      return answer === '' ? Promise.resolve(Buffer.alloc(0)) : next(answer);
+    };
+    void next('H').then(hello => serve(ask, socket, hello));
+  });
+  await new Promise<void>(resolve => server.listen(CNI_SOCKET, resolve));
+  chmodSync(CNI_SOCKET, 0o600);
+  return server;
+}
+
+async function withAgent<T>(serve: Parameters<typeof falseAgent>[0], work: () => Promise<T>): Promise<T> {
+  const server = await falseAgent(serve);
+  try {
+    return await work();
+  } finally {
+    await new Promise(resolve => server.close(resolve));
+  }
+}
+
+test('the binary hands over environment and stdin as they are, and prints and exits as told', async () => {
+  const stdin = `{"name":"ü\\u0000","cniVersion":"1.1.0"}${' '.repeat(200_000)}`;
+  let seen: ReturnType<typeof decodeHello> | undefined;
+  const answer = await withAgent(
+    async (ask, _socket, hello) => {
+      seen = decodeHello(hello);
+      await ask(encodeResult(7, '{"cniVersion":"1.1.0","x":"ü"}\n'));
+    },
+    () => call('ADD', { id: 'a', netns: '/x y', stdin, env: { CNI_ARGS: 'K=V;A=b=c', OTHER: 'no' } }),
+  );
+  assert.ok(seen?.ok);
+  assert.equal(seen.value.stdin.toString(), stdin);
+  assert.deepEqual([...seen.value.env.keys()].sort(), [
+    'CNI_ARGS',
+    'CNI_COMMAND',
+    'CNI_CONTAINERID',
+    'CNI_IFNAME',
+    'CNI_NETNS',
+    'CNI_PATH',
+  ]);
+  assert.equal(seen.value.env.get('CNI_ARGS'), 'K=V;A=b=c');
+  assert.deepEqual([answer.code, answer.stdout], [7, '{"cniVersion":"1.1.0","x":"ü"}\n']);
+});
+
+const sysctl = (path: string, value: string): Buffer => encodeFrame('w', Buffer.from(`${path}\0${value}`));
+
+test('the binary writes below /proc/sys/net of the pod only', async () => {
+  const netns = await newNetns();
+  const numbers: number[] = [];
+  const tries = [
+    '../kernel/hostname',
+    '/etc/motd',
+    'ipv4/../../kernel/hostname',
+    '',
+    'a'.repeat(300),
+    'ipv4/none',
+  ];
+  const host = readFileSync('/proc/sys/kernel/hostname', 'utf8');
+  const answer = await withAgent(
+    async ask => {
+      // Not before it is in the pod.
+      numbers.push(decodeNumber(await ask(sysctl('ipv4/ip_forward', '0'), 'W')));
+      assert.ok(decodeNumber(await ask(encodeFrame('o'), 'O')) > 0);
+      for (const path of tries) numbers.push(decodeNumber(await ask(sysctl(path, 'x'), 'W')));
+      numbers.push(decodeNumber(await ask(encodeFrame('w', Buffer.from('no-nul')), 'W')));
+      numbers.push(decodeNumber(await ask(sysctl('ipv4/ip_forward', '1'), 'W')));
+      await ask(encodeResult(0, ''));
+    },
+    () => call('ADD', { id: 'a', netns }),
+  );
+  assert.equal(answer.code, 0);
+  assert.equal(numbers.at(-1), 0);
+  assert.ok(
+    numbers.slice(0, -1).every(n => n < 0),
+    numbers.join(),
+  );
+  assert.equal(readFileSync('/proc/sys/kernel/hostname', 'utf8'), host);
+  assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
+});
+
+const lost: Readonly<Record<string, (socket: Socket) => unknown>> = {
+  'closes the connection': socket => socket.end(),
+  'drops it': socket => socket.destroy(),
+  'sends a frame of no known type': socket => socket.write(encodeFrame('?', Buffer.from('x'))),
+  'sends a frame of no length': socket => socket.write(Buffer.alloc(8)),
+  'sends a frame of 4 GiB': socket => socket.write(Buffer.from([255, 255, 255, 255, 114, 0])),
+  'ends within a frame': socket => socket.end(Buffer.from([0, 0, 1, 0, 114, 0])),
+  'sends netlink before the namespace is entered': socket => socket.write(encodeFrame('n', Buffer.alloc(16))),
+  'sends a result of nothing': socket => socket.write(encodeFrame('r')),
+};
+
+for (const [what, misbehave] of Object.entries(lost)) {
+  test(`an agent that ${what}: ADD says try again, DEL is kept, CHECK says try again`, async () => {
+    const id = newId();
+    const serve = async (_ask: Ask, socket: Socket): Promise<void> => void misbehave(socket);
+    await withAgent(serve, async () => {
+      for (const command of ['ADD', 'CHECK']) {
+        const answer = await call(command, { id, netns: '/x' });
+        assert.deepEqual([answer.code, answer.json?.code], [1, 11], `${command} ${answer.stdout}`);
+      }
+      assert.equal((await call('DEL', { id, netns: '/x' })).code, 0);
+    });
+    assert.ok(readdirSync(DEL_QUEUE_DIR).some(file => file.includes(id)));
+    rmSync(DEL_QUEUE_DIR, { recursive: true });
+  });
+}
+
+test('an agent that says nothing: STATUS has an answer within seconds', async () => {
+  await withAgent(
+    async () => {},
+    async () => {
+      const answer = await call('STATUS');
+      assert.equal(answer.json?.code, 50);
+      assert.ok(answer.ms < 10_000, `${answer.ms}`);
+    },
+  );
+});
+
+test('a socket that root does not own is no agent’s', async () => {
+  await withAgent(
+    ask => ask(encodeResult(0, 'false')).then(() => {}),
+    async () => {
+      chownSync(CNI_SOCKET, 1000, 1000);
+      for (const command of ['ADD', 'DEL', 'CHECK', 'GC']) {
+        const answer = await call(command, { id: newId(), netns: '/x' });
+        assert.equal(answer.json?.code, 5, answer.stdout);
+        assert.match(answer.json?.msg ?? '', /root/);
+      }
+    },
+  );
+  assert.equal(existsSync(DEL_QUEUE_DIR), false);
+});
+
+test('loopback by its name, without an agent', async () => {
+  rmSync(CNI_SOCKET, { force: true });
+  const netns = await newNetns();
+  const lo = (command: string, version = '1.0.0') =>
+    call(command, { id: 'a', netns, ifname: 'lo', version, argv0: '/opt/cni/bin/loopback' });
+  assert.notEqual((await lo('CHECK')).code, 0);
+  for (const version of ['0.3.1', '1.0.0', '1.1.0']) {
+    const added = await lo('ADD', version);
+    assert.equal(added.code, 0);
+    assert.equal(added.json?.cniVersion, version);
+    assert.equal(added.json?.interfaces?.[0]?.sandbox, netns);
+    assert.equal(added.json?.ips?.[0]?.version, version < '1.0.0' ? '4' : undefined);
+    assert.equal((await lo('CHECK')).code, 0);
+  }
+  assert.equal((await lo('ADD', '9.9.9')).json?.code, 1);
+  assert.equal((await lo('DEL')).code, 0);
+  assert.notEqual((await lo('CHECK')).code, 0);
+  assert.equal((await call('DEL', { id: 'a', netns: '/none', argv0: 'loopback', ifname: 'lo' })).code, 0);
+});
+
+const pause = (ms: number) => async (): Promise<void> => void (await sleep(ms));
+
+const garbage: Readonly<Record<string, (socket: Socket) => unknown>> = {
+  nothing: socket => socket.end(),
+  zeros: socket => socket.end(Buffer.alloc(64)),
+  'a length of 4 GiB': socket => socket.end(Buffer.alloc(16, 255)),
+  'a hello that is too short': socket => socket.end(encodeFrame('H', Buffer.from([0]))),
+  'a hello whose environment is longer than it': socket => socket.end(encodeFrame('H', Buffer.alloc(9, 255))),
+  'an answer that nobody asked for': socket => socket.end(encodeFrame('O', Buffer.alloc(4))),
+  'half a frame': socket => socket.end(encodeFrame('H', Buffer.alloc(100)).subarray(0, 40)),
+  'netlink before hello': socket => socket.end(encodeFrame('N', Buffer.alloc(100, 1))),
+  '200 kB of noise': socket =>
+    socket.end(Buffer.from(Array.from({ length: 200_000 }, (_, n) => (n * 31) % 251))),
+};
+
+for (const [what, write] of Object.entries(garbage))
+  test(`the agent survives a binary that sends ${what}`, async () => {
+    const bed = await startBed();
+    const sockets = Array.from({ length: 20 }, () => connect(CNI_SOCKET));
+    for (const socket of sockets) {
+      socket.on('error', () => {});
+      socket.on('connect', () => write(socket));
+    }
+    await pause(30)();
+    const pod = await addPod();
+    assert.equal((await callPod('DEL', pod)).code, 0);
+    for (const socket of sockets) socket.destroy();
+    await untilNothingRemains();
+    await bed.stop();
+  });
+
+test('a binary that trickles its hello is served like any other, and others meanwhile', async () => {
+  const bed = await startBed();
+  const pod = await addPod();
+  const env = Buffer.from(`CNI_COMMAND=DEL\0CNI_CONTAINERID=${pod.id}\0CNI_IFNAME=eth0\0CNI_PATH=/x\0`);
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(env.length, 1);
+  const conf = Buffer.from('{"cniVersion":"1.1.0","name":"weft"}');
+  const bytes = encodeFrame('H', Buffer.concat([head, env, conf]));
+  const socket = connect(CNI_SOCKET);
+  const answer: Buffer[] = [];
+  socket.on('data', chunk => answer.push(chunk));
+  const closed = new Promise(resolve => socket.once('close', resolve));
+  for (const [n, byte] of bytes.subarray(0, -1).entries()) {
+    socket.write(Buffer.from([byte]));
+    if (n % 20 === 0) await pause(1)();
+  }
+  const meanwhile = await addPod();
+  assert.equal((await callPod('DEL', meanwhile)).code, 0);
+  socket.write(bytes.subarray(-1));
+  await closed;
+  assert.deepEqual(Buffer.concat(answer), encodeResult(0, ''));
+  await untilNothingRemains();
+  await bed.stop();
+});
+
+test('ADD fails and is undone when the pod’s kernel is out of reach in the middle', async () => {
+  const bed = await startBed({ beforeAnswer: () => Promise.reject(new Error('no')) });
+  for (let n = 0; n < 5; n++)
+    assert.equal((await call('ADD', { id: newId(), netns: await newNetns() })).json?.code, 5);
+  await untilNothingRemains();
+  assert.deepEqual(
+    bed.cni.stats().pools.map(pool => pool.used),
+    [0, 0],
+  );
+  await bed.stop();
+});
