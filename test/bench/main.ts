@@ -1,0 +1,102 @@
+/** `npm run bench`: figures beside the reference's, with their spread. Nothing passes or fails by a time. */
+import { parseArgs } from 'node:util';
+import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
+import { benchCni, type CniBench, printBurst } from './cni.ts';
+import { benchJoin } from './join.ts';
+import { benchPlan } from './plan.ts';
+import { printRatio } from './stats.ts';
+import { benchTunnel } from './tunnel.ts';
+
+const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
+
+  PART        cni, tunnel, join, plan (default: all)
+  --pairs     interleaved pairs, 15 and more mean something (default 25)
+  --services  Services in foreign nftables tables beside the plugins (default 1000)
+  --json      one JSON object on stdout, progress on stderr
+`;
+
+const PARTS = ['cni', 'tunnel', 'join', 'plan'] as const;
+type Part = (typeof PARTS)[number];
+
+const options = {
+  pairs: { type: 'string', default: '25' },
+  services: { type: 'string', default: '1000' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Report = { readonly value: unknown; readonly lines: readonly string[] };
+
+const cniLines = (bench: CniBench): readonly string[] =>
+  bench.kind === 'skipped'
+    ? [`SKIP cni: ${bench.reason}`]
+    : [
+        ...bench.ratios.map(printRatio),
+        ...bench.bursts.map(printBurst),
+        `STATUS: median ${bench.statusMs.toFixed(1)} ms`,
+        `in each of these: exec of a static program by the driver, median ${bench.driverMs.toFixed(1)} ms`,
+      ];
+
+const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+
+async function runPart(part: Part, pairs: number, services: number): Promise<Report> {
+  switch (part) {
+    case 'cni': {
+      const value = await benchCni({ pairs, services, say });
+      return { value, lines: cniLines(value) };
+    }
+    case 'tunnel': {
+      const value = await benchTunnel(pairs, say);
+      return { value, lines: [`engine ${value.engine}`, printRatio(value.pod)] };
+    }
+    case 'join': {
+      const value = await benchJoin(5, 3, say);
+      const times = value.allMs.map(time => time.toFixed(0)).join(', ');
+      return { value, lines: [`a node joins ${value.nodes} others and is reached by all: ${times} ms`] };
+    }
+    case 'plan': {
+      const value = benchPlan(1_000);
+      return {
+        value,
+        lines: [
+          `plan of ${value.nodes} nodes: ${value.planMs.toFixed(1)} ms, its text ${value.renderMs.toFixed(1)} ms`,
+        ],
+      };
+    }
+  }
+}
+
+const isPart = (text: string): text is Part => PARTS.includes(text as Part);
+
+const fail = (message: string): number => {
+  process.stderr.write(`bench: ${message}\n`);
+  return 1;
+};
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  if (values.help) return process.stdout.write(USAGE) ? 0 : 1;
+  const unknown = positionals.find(text => !isPart(text));
+  if (unknown !== undefined) return fail(`there is no part ${unknown}; parts are ${PARTS.join(', ')}`);
+  const [pairs, services] = [Number(values.pairs), Number(values.services)];
+  if (!(Number.isInteger(pairs) && pairs > 0)) return fail(`--pairs must be 1 or more, not ${values.pairs}`);
+  if (!(Number.isInteger(services) && services >= 0 && services < 60_000))
+    return fail(`--services must be 0 to 60000, not ${values.services}`);
+  const reason = labUnavailable();
+  if (reason !== undefined) return fail(`SKIP: ${reason}`);
+  if (!inside()) return reenter([process.execPath, import.meta.filename, ...process.argv.slice(2)]);
+  const reports: Record<string, unknown> = {};
+  for (const part of positionals.length > 0 ? positionals.filter(isPart) : PARTS) {
+    const { value, lines } = await runPart(part, pairs, services);
+    reports[part] = value;
+    if (!values.json) process.stdout.write(`${lines.join('\n')}\n`);
+  }
+  if (values.json) process.stdout.write(`${JSON.stringify(reports, undefined, 2)}\n`);
+  return 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = fail(error instanceof Error ? error.message : String(error));
+}
