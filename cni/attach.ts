@@ -157,7 +157,9 @@ export async function attach(
   await plugVeth(pod, lease);
   return together(
     wirePodSide(pod, lease, gateways),
-    wireHostSide(kernel, lease, gateways, bridge).then(index => untilRunning(kernel.rt, index)),
+    wireHostSide(kernel, lease, gateways, bridge).then(index =>
+      Promise.race([untilRunning(kernel.rt, index), pod.lost]),
+    ),
     kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
   );
 }

@@ -4,11 +4,16 @@ export type Gate<T extends object> = {
   readonly set: (value: T | { readonly reason: string }) => void;
   /** The value as soon as it is there, or after `ms` the reason of then. */
   readonly within: (ms: number) => Promise<T | { readonly reason: string }>;
+  /** Nobody waits any longer: the reason is final. */
+  readonly end: (reason: string) => void;
 };
 
 export function newGate<T extends object>(reason: string): Gate<T> {
   let value: T | { readonly reason: string } = { reason };
-  let waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
+  const wakeAll = (): void => {
+    for (const wake of waiting.splice(0)) wake();
+  };
   const within = (ms: number): Promise<T | { readonly reason: string }> =>
     'reason' in value && ms > 0
       ? new Promise(resolve => {
@@ -25,9 +30,11 @@ export function newGate<T extends object>(reason: string): Gate<T> {
     within,
     set: next => {
       value = next;
-      if ('reason' in next) return;
-      for (const wake of waiting) wake();
-      waiting = [];
+      if (!('reason' in next)) wakeAll();
+    },
+    end: reason => {
+      value = { reason };
+      wakeAll();
     },
   };
 }

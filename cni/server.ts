@@ -197,7 +197,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     }),
     close: async () => {
       const closed = new Promise<void>(resolve => server.close(() => resolve()));
-      gate.set({ reason: 'the agent is stopping' });
+      gate.end('the agent is stopping');
       await closed;
       await deps.keyed.idle();
     },

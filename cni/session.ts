@@ -22,6 +22,8 @@ export type PodSide = {
   readonly hostFd: number;
   /** Writes below /proc/sys/net of the pod. Rejects with CniError. */
   readonly sysctl: (path: string, value: string) => Promise<void>;
+  /** Rejects when the binary is gone. */
+  readonly lost: Promise<never>;
 };
 
 export type Session = {
@@ -126,7 +128,7 @@ export function openSession(socket: Socket): Session {
     write(encodeFrame('o'));
     const hostFd = decodeNumber(await reply);
     if (hostFd < 0) throw openError(hostFd);
-    return { rt: remote.rt, hostFd, sysctl };
+    return { rt: remote.rt, hostFd, sysctl, lost };
   };
 
   const finish = (exit: number, stdout: string): void => {

@@ -207,8 +207,6 @@ test('loopback by its name, without an agent', async () => {
   assert.equal((await call('DEL', { id: 'a', netns: '/none', argv0: 'loopback', ifname: 'lo' })).code, 0);
 });
 
-const pause = (ms: number) => async (): Promise<void> => void (await sleep(ms));
-
 const garbage: Readonly<Record<string, (socket: Socket) => unknown>> = {
   nothing: socket => socket.end(),
   zeros: socket => socket.end(Buffer.alloc(64)),
@@ -230,7 +228,7 @@ for (const [what, write] of Object.entries(garbage))
       socket.on('error', () => {});
       socket.on('connect', () => write(socket));
     }
-    await pause(30)();
+    await sleep(30);
     const pod = await addPod();
     assert.equal((await callPod('DEL', pod)).code, 0);
     for (const socket of sockets) socket.destroy();
@@ -252,7 +250,7 @@ test('a binary that trickles its hello is served like any other, and others mean
   const closed = new Promise(resolve => socket.once('close', resolve));
   for (const [n, byte] of bytes.subarray(0, -1).entries()) {
     socket.write(Buffer.from([byte]));
-    if (n % 20 === 0) await pause(1)();
+    if (n % 20 === 0) await sleep(1);
   }
   const meanwhile = await addPod();
   assert.equal((await callPod('DEL', meanwhile)).code, 0);
