@@ -14,6 +14,7 @@ import { newGate } from './gate.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
+import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
 import { answerVersion, parseRequest } from './spec.ts';
 import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
@@ -137,6 +138,9 @@ async function carryOut(deps: VerbDeps): Promise<number> {
   return queued.length;
 }
 
+/** An address that is free rests long before it is used again, so its old connections are in no hurry. */
+const RELEASE_MS = 500;
+
 const FIRST_LOOK = { reason: 'the pods of before are being looked at' } as const;
 
 /** Listens at once; ADD answers "try again later" until `configure`. */
@@ -147,6 +151,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   let config: CniConfig | { readonly reason: string } = { reason: 'the agent has just started' };
   let looked = false;
   const gate = newGate<CniConfig>(config.reason);
+  const releases = openReleases(options.released ?? (() => {}), RELEASE_MS);
   const deps: VerbDeps = {
     kernel,
     book,
@@ -159,7 +164,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     leaving: new Set(),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
-    released: options.released ?? (() => {}),
+    released: releases.add,
   };
   const counters = newCounters();
   const server = createServer(
@@ -200,6 +205,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       gate.end('the agent is stopping');
       await closed;
       await deps.keyed.idle();
+      releases.flush();
     },
   };
 }

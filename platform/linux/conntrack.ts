@@ -15,11 +15,25 @@ async function forget(direction: '--orig-src' | '--orig-dst' | '--reply-src', ip
   });
 }
 
-/** As source, as destination, and as what a Service's address was translated to. Needs the program conntrack. */
-export async function forgetAddresses(ips: readonly Ip[]): Promise<void> {
-  for (const ip of ips) {
+/** One listing tells who has any: most have none, and a fork for each direction of each would add up. */
+async function forgetListed(family: 'ipv4' | 'ipv6', ips: readonly Ip[]): Promise<void> {
+  if (ips.length === 0) return;
+  const listed = await exec(['conntrack', '-L', '-f', family]);
+  for (const ip of ips.filter(one => listed.includes(`=${one} `))) {
     await forget('--orig-src', ip);
     await forget('--orig-dst', ip);
     await forget('--reply-src', ip);
   }
+}
+
+/** As source, as destination, and as what a Service's address was translated to. Needs the program conntrack. */
+export async function forgetAddresses(ips: readonly Ip[]): Promise<void> {
+  await forgetListed(
+    'ipv4',
+    ips.filter(ip => !ip.includes(':')),
+  );
+  await forgetListed(
+    'ipv6',
+    ips.filter(ip => ip.includes(':')),
+  );
 }
