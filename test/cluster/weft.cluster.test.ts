@@ -3,18 +3,19 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { annotations } from '../../discovery/annotations.ts';
 import { record } from '../lab/capture.ts';
 import { POD_CIDRS } from './addresses.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { clusterUnavailable } from './packages.ts';
 import { type Loss, underPings } from './pings.ts';
-import { inNode, kubectl, makePods, type TestPod } from './pods.ts';
+import { inNode, inPodNetns, kubectl, makePods, processOf, type TestPod } from './pods.ts';
 import { run, sleep, until } from './process.ts';
 import {
-  agentPod,
   agentProcess,
   agentStatus,
   killAgent,
+  podOf,
   readiness,
   untilMeshed,
   untilRolledOut,
@@ -231,7 +232,7 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
   });
 
   it('lets an agent write its own annotations on its own Node and nothing else', async () => {
-    const pod = await agentPod(cluster, 'node1');
+    const pod = await podOf(cluster, 'weft', 'node1');
     const bound = ['--bound-object-kind=Pod', `--bound-object-name=${pod}`];
     const token = await must(['-n', 'weft', 'create', 'token', 'weft', ...bound]);
     const server = await must(['config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}']);
@@ -297,5 +298,60 @@ describe('weft on a real Kubernetes', { skip: clusterUnavailable() ?? false }, (
       await cluster.startApi();
       await untilMeshed(cluster, 60_000);
     });
+  });
+
+  it('says which annotation is broken, and breaks nothing by it', async t => {
+    const broken = Object.values(annotations);
+    const say = async (): Promise<string> =>
+      must([
+        'get',
+        'events',
+        '--field-selector=reason=InvalidAnnotation',
+        '-o',
+        'jsonpath={.items[*].message}',
+      ]);
+    const work = async (): Promise<void> => {
+      for (const { name } of broken) {
+        await must(['annotate', '--overwrite', 'node', 'node2', `${name}=<no value>`]);
+        await until(`an Event about ${name}`, 15_000, async () =>
+          (await say()).includes(`${name}="<no value>"`),
+        );
+      }
+    };
+    assertNothingLost(await underPings(cluster, [[third, first]], work), t);
+    for (const { name } of broken.filter(({ writer }) => writer === 'user'))
+      await must(['annotate', 'node', 'node2', `${name}-`]);
+    await untilMeshed(cluster);
+    const values = await must(['get', 'node', 'node2', '-o', 'jsonpath={.metadata.annotations}']);
+    assert.ok(!values.includes('<no value>'), 'what the agent writes is put right by it');
+    for (const ip of second.ips)
+      assert.equal(await inPod(first.name, [...ASK, url(ip, 8080, 'hostname')]), second.name);
+  });
+
+  it('has its tunnels back when wireguard-go is killed, and killed again', async t => {
+    const pod = await podOf(cluster, 'weft-wireguard', 'node2');
+    const { pid } = await processOf(cluster, ['-n', 'weft', pod]);
+    const engine = () => inNode(cluster, 'node2', ['cat', `/proc/${pid}/task/${pid}/children`]);
+    const losses = await underPings(
+      cluster,
+      [
+        [second, first],
+        [second, third],
+      ],
+      async () => {
+        for (const _ of ['first', 'second']) {
+          const old = await engine();
+          await inNode(cluster, 'node2', ['kill', '-9', old]);
+          await until('another wireguard-go', 10_000, async () => ![old, ''].includes(await engine()));
+          for (const ip of [...first.ips, ...third.ips])
+            await until(`${ip} reached`, 20_000, async () => {
+              const ping = inPodNetns(second, ['ping', '-c1', '-W1', ip]);
+              return (await cluster.exec('node2', ping)).code === 0;
+            });
+        }
+      },
+    );
+    t.diagnostic(losses.map(({ path, sent, lost }) => `${path}: ${lost} of ${sent} lost`).join('; '));
+    assert.ok(losses.every(({ sent, lost }) => lost < sent));
   });
 });

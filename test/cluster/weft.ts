@@ -52,20 +52,24 @@ export const untilRolledOut = async (cluster: Cluster): Promise<void> => {
   await kubectl(cluster, ['-n', 'weft', 'wait', all, 'daemonset/weft-wireguard', '--timeout=30s']);
 };
 
-/** Name of the agent's pod on a node. */
-export const agentPod = (cluster: Cluster, node: string): Promise<string> =>
+/** Name of a DaemonSet's pod on a node. */
+export const podOf = (
+  cluster: Cluster,
+  daemonSet: 'weft' | 'weft-wireguard',
+  node: string,
+): Promise<string> =>
   kubectl(cluster, [
     '--namespace=weft',
     'get',
     'pods',
-    '--selector=app.kubernetes.io/name=weft',
+    `--selector=app.kubernetes.io/name=${daemonSet}`,
     `--field-selector=spec.nodeName=${node}`,
     '--output=jsonpath={.items[0].metadata.name}',
   ]);
 
 /** The agent's process on a node, in the node's pid namespace; the API server must answer. */
 export const agentProcess = async (cluster: Cluster, node: string): Promise<number> =>
-  (await processOf(cluster, ['-n', 'weft', await agentPod(cluster, node)])).pid;
+  (await processOf(cluster, ['-n', 'weft', await podOf(cluster, 'weft', node)])).pid;
 
 /** Kills an agent as kill -9 does and waits until another process of it serves. */
 export const killAgent = async (cluster: Cluster, node: string, pid: number): Promise<void> => {
