@@ -17,7 +17,7 @@ import type { Log } from '../agent/log.ts';
 export const CONFLIST = '10-weft.conflist';
 
 /** 1.0.0 for runtimes that know no `cniVersions`; the others take the newest that both speak. */
-const conflist = (): string =>
+export const conflist = (): string =>
   `${JSON.stringify(
     {
       cniVersion: '1.0.0',

@@ -1,0 +1,202 @@
+/** libcni as the client: upstream's cnitool with its caches, alone and in chains with upstream's plugins. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { CONFLIST, conflist } from '../../cni/install.ts';
+import { READY_MARKER } from '../../constants.ts';
+import { ensureBuilt, isBuilt } from '../cluster/build.ts';
+import { here, RunError } from '../lab/namespace.ts';
+import { enterLab } from '../lab/reenter.ts';
+import type { CniResult } from '../lab/runtime.ts';
+import { type Bed, BINARY, clean, inPod, ip, makeBridge, newNetns, startBed } from './bed.ts';
+import { remains, untilNothingRemains } from './remains.ts';
+
+await enterLab(import.meta.filename);
+
+const BIN = '/mnt/cni-bin';
+const CONF = '/mnt/cni-conf';
+const CACHE = '/var/lib/cni/results';
+
+const hasGo = (): boolean => {
+  try {
+    execFileSync('go', ['version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const skip =
+  (isBuilt('cnitool') && isBuilt('cniPlugins')) || hasGo()
+    ? false
+    : 'cnitool is built with Go, and there is none';
+
+let bed: Bed;
+let cnitool: string;
+
+before(async () => {
+  if (skip !== false) return;
+  const [tool = '', plugins = ''] = await ensureBuilt(['cnitool', 'cniPlugins']);
+  cnitool = join(tool, 'cnitool');
+  for (const dir of [BIN, CONF]) mkdirSync(dir);
+  copyFileSync(BINARY, join(BIN, 'weft-cni'));
+  for (const file of readdirSync(plugins)) copyFileSync(join(plugins, file), join(BIN, file));
+  // libcni keeps its cache there; the host's own is not ours.
+  await here(['mount', '-t', 'tmpfs', 'tmpfs', '/var/lib']);
+  await makeBridge();
+  bed = await startBed();
+});
+
+afterEach(async () => {
+  if (skip !== false) return;
+  await bed.stop();
+  await clean();
+  rmSync(CACHE, { recursive: true, force: true });
+  bed = await startBed();
+});
+
+after(() => bed?.stop());
+
+const configure = (text: string): void => writeFileSync(join(CONF, CONFLIST), text);
+
+const chain = (cniVersion: string, ...plugins: readonly object[]): void =>
+  configure(JSON.stringify({ cniVersion, name: 'weft', plugins }));
+
+const WEFT = { type: 'weft-cni' } as const;
+
+const tool = (verb: string, netns: string, env: Readonly<Record<string, string>> = {}): Promise<string> =>
+  here([cnitool, verb, 'weft', netns], { env: { CNI_PATH: BIN, NETCONFPATH: CONF, ...env } });
+
+const add = async (netns: string, env: Readonly<Record<string, string>> = {}): Promise<CniResult> =>
+  JSON.parse(await tool('add', netns, env)) as CniResult;
+
+const cached = (): readonly string[] => readdirSync(CACHE);
+
+test('add, check, status and del with the configuration that weft installs', { skip }, async () => {
+  configure(conflist());
+  const netns = await newNetns();
+  writeFileSync(READY_MARKER, '');
+  assert.equal(await tool('status', netns), '');
+  const result = await add(netns);
+  assert.equal(result.cniVersion, '1.1.0', 'the newest that both speak');
+  assert.equal(result.ips.length, 2);
+  assert.equal(await tool('check', netns), '');
+  assert.equal(cached().length, 1);
+  await tool('del', netns);
+  await untilNothingRemains();
+  assert.deepEqual(cached(), []);
+});
+
+test('status is an error before weft was ever ready', { skip }, async () => {
+  configure(conflist());
+  await assert.rejects(tool('status', await newNetns()), /has not been ready on this node since it booted/);
+});
+
+for (const version of ['0.3.1', '0.4.0', '1.0.0', '1.1.0'])
+  test(`a list in version ${version}`, { skip }, async () => {
+    chain(version, WEFT);
+    const netns = await newNetns();
+    const result = await add(netns);
+    assert.equal(result.cniVersion, version);
+    if (version !== '0.3.1') assert.equal(await tool('check', netns), '');
+    await tool('del', netns);
+    await untilNothingRemains();
+  });
+
+test('an address asked for through the capability ips', { skip }, async () => {
+  chain('1.1.0', { ...WEFT, capabilities: { ips: true } });
+  const result = await add(await newNetns(), { CAP_ARGS: JSON.stringify({ ips: ['10.42.1.77/24'] }) });
+  assert.equal(result.ips[0]?.address, '10.42.1.77/32');
+});
+
+test('before tuning: both work, CHECK passes, DEL takes both away', { skip }, async () => {
+  const key = 'net.ipv4.conf.eth0.arp_filter';
+  chain('1.1.0', WEFT, { type: 'tuning', sysctl: { [key]: '1' } });
+  const netns = await newNetns();
+  const result = await add(netns);
+  assert.equal(result.interfaces.find(one => one.sandbox === netns)?.name, 'eth0');
+  assert.equal((await inPod(netns, 'sysctl', '-n', key)).trim(), '1');
+  assert.equal(await tool('check', netns), '');
+  await inPod(netns, 'ip', 'route', 'del', 'default');
+  await assert.rejects(tool('check', netns), /the route 0\.0\.0\.0\/0 by eth0 is missing in the pod/);
+  await tool('del', netns);
+  await untilNothingRemains();
+});
+
+test('in a chain with portmap as k3s has it', { skip }, async () => {
+  chain('1.0.0', WEFT, { type: 'portmap', capabilities: { portMappings: true }, backend: 'nftables' });
+  const netns = await newNetns();
+  const ports = { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] };
+  const env = { CAP_ARGS: JSON.stringify(ports) };
+  const result = await add(netns, env);
+  assert.equal(result.ips.length, 2);
+  assert.match(await here(['nft', 'list', 'ruleset']), /8080/);
+  await tool('del', netns, env);
+  await untilNothingRemains();
+});
+
+test('add twice is an error that libcni passes on, and the pod keeps what it had', { skip }, async () => {
+  configure(conflist());
+  const netns = await newNetns();
+  await add(netns);
+  const before = await remains();
+  await assert.rejects(tool('add', netns), /already has eth0, with 10\.42\.1\.\d+/);
+  assert.deepEqual(await remains(), before);
+});
+
+test('gc: DEL for what libcni remembers, then GC, and nothing remains', { skip }, async () => {
+  configure(chain110());
+  const [one, two] = [await newNetns(), await newNetns()];
+  await add(one);
+  await add(two);
+  await ip('netns', 'del', two.replace('/run/netns/', ''));
+  assert.equal(cached().length, 2);
+  await tool('gc', one);
+  await untilNothingRemains();
+  assert.deepEqual(cached(), []);
+});
+
+const chain110 = (): string => JSON.stringify({ cniVersion: '1.1.0', name: 'weft', plugins: [WEFT] });
+
+test('gc without a list, when libcni has forgotten all, deletes nothing', { skip }, async () => {
+  configure(chain110());
+  const netns = await newNetns();
+  await add(netns);
+  rmSync(CACHE, { recursive: true });
+  const before = await remains();
+  await tool('gc', netns);
+  assert.deepEqual(await remains(), before);
+});
+
+test('del while the agent is away, and again when it is back', { skip }, async () => {
+  configure(conflist());
+  const netns = await newNetns();
+  await add(netns);
+  await bed.stop();
+  await tool('del', netns);
+  bed = await startBed();
+  await untilNothingRemains();
+  await tool('del', netns);
+});
+
+test('what libcni keeps of a result can be used for CHECK after the agent’s restart', { skip }, async () => {
+  configure(conflist());
+  const netns = await newNetns();
+  const result = await add(netns);
+  await bed.stop();
+  bed = await startBed();
+  assert.equal(await tool('check', netns), '');
+  const file = join(CACHE, cached()[0] ?? '');
+  assert.deepEqual((JSON.parse(readFileSync(file, 'utf8')) as { result: CniResult }).result.ips, result.ips);
+});
+
+test('an error is shown with its details', { skip }, async () => {
+  configure(conflist());
+  await assert.rejects(tool('add', '/run/netns/none'), (error: RunError) => {
+    assert.ok(error instanceof RunError);
+    assert.match(error.stderr, /cannot enter CNI_NETNS: ENOENT; is the sandbox gone\?/);
+    return true;
+  });
+});
