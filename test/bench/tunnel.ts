@@ -14,27 +14,26 @@ export type TunnelBench = { readonly engine: string; readonly pod: Ratio };
 
 const SECONDS = 2;
 
-/** Mbit/s of one TCP stream. */
-async function iperf(from: Namespace, server: Namespace, address: string): Promise<number> {
+type Iperf = { readonly end?: { readonly sum_received?: { readonly bits_per_second: number } } };
+
+/** Mbit/s of one TCP stream; undefined where the two did not get together. */
+async function once(from: Namespace, server: Namespace, address: string): Promise<number | undefined> {
   const daemon = server.start(['iperf3', '-s', '-1', '-B', address]);
   try {
-    const output = await until(
-      `iperf3 on ${address}`,
-      () =>
-        from
-          .run(['iperf3', '-c', address, '-t', String(SECONDS), '-J', '--connect-timeout', '500'])
-          .catch(() => undefined),
-      10_000,
-      100,
-    );
-    return (
-      (JSON.parse(output) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received
-        .bits_per_second / 1e6
-    );
+    await sleep(150);
+    const argv = ['iperf3', '-c', address, '-t', String(SECONDS), '-J', '--connect-timeout', '1000'];
+    const output = JSON.parse(await from.run(argv)) as Iperf;
+    const bits = output.end?.sum_received?.bits_per_second;
+    return bits === undefined ? undefined : bits / 1e6;
+  } catch {
+    return undefined;
   } finally {
     daemon.kill('SIGKILL');
   }
 }
+
+const iperf = (from: Namespace, server: Namespace, address: string): Promise<number> =>
+  until(`iperf3 to ${address}`, () => once(from, server, address), 30_000, 200);
 
 async function pairs(
   lab: Lab,
