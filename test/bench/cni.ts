@@ -6,10 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureBuilt, isBuilt } from '../cluster/build.ts';
 import { type Lab, startLab, untilInstalled } from '../lab/lab.ts';
-import { type Namespace, newHost, newPod } from '../lab/namespace.ts';
+import { type Namespace, newHost } from '../lab/namespace.ts';
 import { NETWORK } from '../lab/runtime.ts';
-import { type Done, type Driver, startDriver } from './driver.ts';
-import { serviceTable } from './services.ts';
+import { call, newId, newSide, type Side } from './plugin.ts';
 import { median, quantile, type Ratio, ratioOf } from './stats.ts';
 
 export type Burst = {
@@ -49,40 +48,6 @@ const hasGo = (): boolean => {
   }
 };
 
-/** One plugin on one host. */
-type Side = {
-  readonly driver: Driver;
-  readonly pods: readonly Namespace[];
-  readonly binary: string;
-  readonly config: unknown;
-};
-
-let serial = 0;
-
-const env = (command: string, id: string, netns: string, path: string): Readonly<Record<string, string>> => ({
-  CNI_COMMAND: command,
-  CNI_CONTAINERID: id,
-  CNI_NETNS: netns,
-  CNI_IFNAME: 'eth0',
-  CNI_PATH: path,
-  CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id.slice(0, 12)}`,
-});
-
-async function call(side: Side, command: string, id: string, pod: Namespace): Promise<Done> {
-  const done = await side.driver.run({
-    file: side.binary,
-    env: env(command, id, pod.netns, join(side.binary, '..')),
-    stdin: JSON.stringify(side.config),
-  });
-  if (done.code !== 0) throw new Error(`${side.binary} ${command}: exit ${done.code}: ${done.stdout}`);
-  return done;
-}
-
-const newId = (): string => {
-  serial += 1;
-  return `bench${serial}-`.padEnd(64, 'c');
-};
-
 const referenceConfig = (dir: string) => ({
   cniVersion: '1.0.0',
   name: 'reference',
@@ -98,14 +63,6 @@ const referenceConfig = (dir: string) => ({
 });
 
 const PODS = 100;
-
-async function newSide(host: Namespace, binary: string, config: unknown, services: number): Promise<Side> {
-  if (services > 0) await host.run(['nft', '-f', '-'], { stdin: serviceTable(services) });
-  const pods: Namespace[] = [];
-  while (pods.length < PODS)
-    pods.push(...(await Promise.all(Array.from({ length: 10 }, () => newPod(host)))));
-  return { driver: startDriver(host), pods, binary, config };
-}
 
 type Pair = { readonly add: number; readonly del: number };
 
@@ -185,8 +142,14 @@ async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Pro
   await untilInstalled(node);
   const reference = await newHost();
   say(`hosts and ${2 * PODS} pods, ${services} Services in foreign tables`);
-  const ours = await newSide(node.namespace, join(node.binDir, 'weft-cni'), NETWORK, services);
-  const theirs = await newSide(reference, join(plugins, 'bridge'), referenceConfig(lab.dir), services);
+  const ours = await newSide(node.namespace, join(node.binDir, 'weft-cni'), NETWORK, {
+    pods: PODS,
+    services,
+  });
+  const theirs = await newSide(reference, join(plugins, 'bridge'), referenceConfig(lab.dir), {
+    pods: PODS,
+    services,
+  });
   try {
     await inTurns(ours, theirs, 5);
     say(`${pairs} interleaved pairs`);

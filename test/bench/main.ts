@@ -4,18 +4,19 @@ import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
 import { benchPlan } from './plan.ts';
+import { benchBusy, benchScale } from './scale.ts';
 import { printRatio } from './stats.ts';
 import { benchTunnel } from './tunnel.ts';
 
 const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
 
-  PART        cni, tunnel, join, plan (default: all)
+  PART        cni, scale, busy, tunnel, join, plan (default: all)
   --pairs     interleaved pairs, 15 and more mean something (default 25)
   --services  Services in foreign nftables tables beside the plugins (default 1000)
   --json      one JSON object on stdout, progress on stderr
 `;
 
-const PARTS = ['cni', 'tunnel', 'join', 'plan'] as const;
+const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan'] as const;
 type Part = (typeof PARTS)[number];
 
 const options = {
@@ -44,6 +45,19 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
     case 'cni': {
       const value = await benchCni({ pairs, services, say });
       return { value, lines: cniLines(value) };
+    }
+    case 'scale': {
+      const value = await benchScale(250);
+      const { firstMs, lastMs } = value;
+      const line = `ADD about the 10th pod ${firstMs.toFixed(2)} ms, about the ${value.pods}th ${lastMs.toFixed(2)} ms: ratio ${(lastMs / firstMs).toFixed(3)}`;
+      return { value, lines: [line] };
+    }
+    case 'busy': {
+      const value = await benchBusy(1_000, say);
+      const { quiet, busy } = value;
+      const spread = (s: typeof quiet): string => `median ${s.p50.toFixed(2)} ms, p99 ${s.p99.toFixed(2)} ms`;
+      const line = `ADD with ${value.nodes} nodes: quiet ${spread(quiet)}; while ${value.changed} of them move ${spread(busy)}`;
+      return { value, lines: [line] };
     }
     case 'tunnel': {
       const value = await benchTunnel(pairs, say);

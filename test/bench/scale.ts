@@ -1,0 +1,114 @@
+/** What ADD costs on a full node, and while the agent follows a large cluster that does not keep still. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Lab, type Member, NODES, startLab, untilInstalled } from '../lab/lab.ts';
+import type { Namespace } from '../lab/namespace.ts';
+import { NETWORK } from '../lab/runtime.ts';
+import { until } from '../lab/wait.ts';
+import { call, newId, newSide, type Side } from './plugin.ts';
+import { median, quantile } from './stats.ts';
+
+export type ScaleBench = {
+  readonly pods: number;
+  /** Medians of ten ADDs each, milliseconds. */
+  readonly firstMs: number;
+  readonly lastMs: number;
+};
+
+export type BusyBench = {
+  readonly nodes: number;
+  /** Nodes whose endpoint changed while the ADDs were measured. */
+  readonly changed: number;
+  readonly quiet: Spread;
+  readonly busy: Spread;
+};
+
+export type Spread = { readonly p50: number; readonly p99: number };
+
+const weftOn = (node: Member, pods: number): Promise<Side> =>
+  newSide(node.namespace, join(node.binDir, 'weft-cni'), NETWORK, { pods, services: 0 });
+
+async function withNode<T>(work: (lab: Lab, node: Member) => Promise<T>): Promise<T> {
+  const lab = await startLab();
+  try {
+    const node = await lab.join(1);
+    await untilInstalled(node);
+    return await work(lab, node);
+  } finally {
+    await lab.end();
+  }
+}
+
+/** Inside a lab's namespaces. */
+export const benchScale = (pods: number): Promise<ScaleBench> =>
+  withNode(async (_lab, node) => {
+    const side = await weftOn(node, pods);
+    const times: number[] = [];
+    for (const pod of side.pods) times.push((await call(side, 'ADD', newId(), pod)).ms);
+    side.driver.end();
+    // The first five warm the agent up.
+    return { pods, firstMs: median(times.slice(5, 15)), lastMs: median(times.slice(-10)) };
+  });
+
+const endpoints = (n: number, port: number): string =>
+  JSON.stringify([{ t: 'ext', a: `198.51.${100 + (n >> 8)}.${n & 255}:${port}` }]);
+
+/** A peer that never answers. Four share a /24, so that a thousand fit into the lab's /16. */
+const peer = (n: number) => {
+  const cidrs = [`10.42.${4 + (n >> 2)}.${(n & 3) * 64}/26`, `fd42:0:0:${(0x1000 + n).toString(16)}::/64`];
+  return {
+    metadata: {
+      name: `peer${n}`,
+      annotations: {
+        'weft.network/public-key': Buffer.alloc(32, `peer ${n} `).toString('base64'),
+        'weft.network/endpoints': endpoints(n, 51820),
+      },
+    },
+    spec: { podCIDR: cidrs[0], podCIDRs: cidrs },
+    status: { addresses: [{ type: 'Hostname', address: `peer${n}` }] },
+  };
+};
+
+const ROUNDS = 60;
+
+async function adds(side: Side): Promise<Spread> {
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const pod = side.pods[round % side.pods.length] as Namespace;
+    const id = newId();
+    times.push((await call(side, 'ADD', id, pod)).ms);
+    await call(side, 'DEL', id, pod);
+  }
+  return { p50: median(times), p99: quantile(times, 0.99) };
+}
+
+/** Inside a lab's namespaces. Every 20 ms another node moves. */
+export const benchBusy = (nodes: number, say: (line: string) => void): Promise<BusyBench> =>
+  withNode(async (lab, node) => {
+    for (let n = 0; n < nodes; n += 1) lab.api.store.create(NODES, undefined, peer(n));
+    say(`the agent learns of ${nodes} nodes`);
+    await until(
+      'all nodes to be peers',
+      async () => (await node.status())?.peers.length === nodes || undefined,
+      180_000,
+      500,
+    );
+    await sleep(3_000);
+    const side = await weftOn(node, 20);
+    await adds(side);
+    const quiet = await adds(side);
+    let changed = 0;
+    const timer = setInterval(() => {
+      const annotations = { 'weft.network/endpoints': endpoints(changed % nodes, 40_000 + changed) };
+      lab.api.store.patch(NODES, undefined, `peer${changed % nodes}`, { metadata: { annotations } }, 'main');
+      changed += 1;
+    }, 20);
+    try {
+      await sleep(1_000);
+      const busy = await adds(side);
+      return { nodes, changed, quiet, busy };
+    } finally {
+      clearInterval(timer);
+      side.driver.end();
+    }
+  });
