@@ -1,8 +1,8 @@
 /** weft on a cluster, as its tests look at it. */
-import { archivePath, buildImage } from '../../image/build.ts';
-import type { Cluster } from './cluster.ts';
-import { inNode, kubectl, processOf } from './pods.ts';
-import { until } from './process.ts';
+import { archivePath, buildImage } from '../../../image/build.ts';
+import type { Cluster } from '../cluster.ts';
+import { inNode, kubectl, processOf } from '../pods.ts';
+import { until } from '../process.ts';
 
 /** Builds the image from the sources as they are. @returns the archive's path */
 export const weftImage = async (): Promise<string> => {
@@ -87,15 +87,20 @@ export type Calls = {
 };
 
 const WATCH = `mkdir /run/calls; touch /run/calls/log; cp /opt/cni/bin/weft-cni /run/calls/
-cat > /run/calls/watch << 'END'
-#!/bin/sh
-/run/calls/weft-cni; code=$?; echo "$CNI_COMMAND $code" >> /run/calls/log; exit $code
-END
+printf '%s\\n' '#!/bin/sh' "$CALL" 'echo "$CNI_COMMAND $code" >> /run/calls/log; exit $code' > /run/calls/watch
 chmod 755 /run/calls/watch; mount --bind /run/calls/watch /opt/cni/bin/weft-cni`;
 
-/** Writes down the runtime's calls of the CNI binary on a node. The agent's own mounts do not show what is done here. */
-export const watchCalls = async (cluster: Cluster, node: string): Promise<Calls> => {
-  await inNode(cluster, node, ['sh', '-euc', WATCH]);
+/**
+ * Writes down the runtime's calls of the CNI binary on a node. The agent's own mounts do not show what is done here.
+ * `call`: shell that runs the binary, now /run/calls/weft-cni, and leaves its status in `code`.
+ */
+export const watchCalls = async (
+  cluster: Cluster,
+  node: string,
+  call = '/run/calls/weft-cni; code=$?',
+): Promise<Calls> => {
+  const made = await cluster.exec(node, ['sh', '-euc', WATCH], { env: { CALL: call } });
+  if (made.code !== 0) throw new Error(made.stderr);
   return {
     read: async () => (await inNode(cluster, node, ['cat', '/run/calls/log'])).split('\n').filter(Boolean),
     end: async () => void (await inNode(cluster, node, ['umount', '/opt/cni/bin/weft-cni'])),
