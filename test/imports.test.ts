@@ -84,6 +84,9 @@ const SOCKETS: Readonly<Record<string, string>> = {
   'cni/remote.ts': 'speaks netlink over that socket',
   'agent/http.ts': 'health and status',
   'discovery/client.ts': 'the API server',
+  'discovery/kubeconfig.ts': 'what is an address and what a name',
+  'discovery/resolve.ts': 'names of force-endpoint',
+  'discovery/watch.ts': 'type of an answer that streams',
   'mesh/probe.ts': 'probes inside the tunnel',
 };
 
@@ -93,10 +96,16 @@ test('only platform/linux starts programs and opens sockets to the kernel', () =
   for (const file of FILES.filter(product).filter(f => !f.startsWith('platform/linux/'))) {
     const names = resolved(file);
     if (names.includes('node:child_process')) assert.ok(file in SPAWNS, `${file} starts programs`);
-    const sockets = names.filter(name => /^(node:(net|dgram|http|https|http2|tls)|netlink)$/.test(name));
-    if (sockets.length > 0 && !file.startsWith('discovery/'))
-      assert.ok(file in SOCKETS, `${file} opens ${sockets.join(', ')}`);
+    const sockets = names.filter(name =>
+      /^(node:(net|dgram|http|https|http2|tls|dns|dns\/promises)|netlink)$/.test(name),
+    );
+    if (sockets.length > 0) assert.ok(file in SOCKETS, `${file} opens ${sockets.join(', ')}`);
   }
+});
+
+test('what is allowed is also needed', () => {
+  for (const file of [...Object.keys(SOCKETS), ...Object.keys(SPAWNS)])
+    assert.ok(FILES.includes(file) && resolved(file).some(name => /^(node:|netlink$)/.test(name)), file);
 });
 
 test('platform imports none of the rooms', () => {
