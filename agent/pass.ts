@@ -9,6 +9,7 @@ import type { Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
 import type { Installation } from './installation.ts';
+import { type Lasting, openLasting } from './lasting.ts';
 import type { Log } from './log.ts';
 import type { Prober } from './prober.ts';
 import { openSaid } from './said.ts';
@@ -50,10 +51,13 @@ const troubles = (outcome: Outcome): ReadonlyMap<string, string> =>
     ...outcome.errors.map(e => [`step ${e.step}`, `${e.step}: ${e.message}`] as const),
   ]);
 
+/** A step that failed is tried again all the while, and at a start wireguard-go may come later than we do. */
+const LASTING_MS = 5_000;
+
 /** Of these, what is wrong with this Node itself; the others' own agents speak for them, and discovery for annotations. */
-const ownTroubles = (node: string, outcome: Outcome): readonly string[] => [
+const ownTroubles = (node: string, outcome: Outcome, lasting: Lasting): readonly string[] => [
   ...outcome.plan.excluded.filter(e => e.node === node).map(e => `this Node ${e.reason}`),
-  ...outcome.errors.map(e => `${e.step}: ${e.message}`),
+  ...lasting(outcome.errors.map(e => `${e.step}: ${e.message}`)),
 ];
 
 /** An older Node holds our key, as after a cloned disk: ours is the one to change. */
@@ -119,6 +123,7 @@ async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outc
 export function newPass(deps: PassDeps): Pass {
   const said = openSaid(deps.log);
   const whereabouts = newWhereabouts();
+  const lasting = openLasting(LASTING_MS, () => performance.now());
   let outcome: Outcome | undefined;
   let runs = 0;
   let began: number | undefined;
@@ -126,7 +131,8 @@ export function newPass(deps: PassDeps): Pass {
   const whole = async (): Promise<number | undefined> => {
     outcome = await applyMesh(deps, whereabouts);
     said.say(troubles(outcome));
-    for (const sentence of ownTroubles(deps.nodeName, outcome)) deps.discovery.event('WeftTrouble', sentence);
+    for (const sentence of ownTroubles(deps.nodeName, outcome, lasting))
+      deps.discovery.event('WeftTrouble', sentence);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
     const { made } = deps.identity.key();
