@@ -1,4 +1,10 @@
-/** A small Kubernetes API server: real HTTP, the resources that weft uses, and troubles to order. */
+/**
+ * A small Kubernetes API server: real HTTP, the resources that weft uses, and troubles to order.
+ * test/contract/apiserver.ts holds it to the real one. What it leaves out: protobuf, YAML and
+ * tables, JSON patch and server-side apply (so no managedFields), roles and admission policies,
+ * OpenAPI. There are no controllers behind it: a namespace that is deleted goes at once, with
+ * what is in it.
+ */
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
