@@ -186,5 +186,6 @@ export function ipToBytes(ip: Ip): Buffer {
   return Buffer.from(ipToNumber(ip).toString(16).padStart(size, '0'), 'hex');
 }
 
-export const ipFromBytes = (bytes: Uint8Array): Ip =>
-  ipFromNumber(bytes.length === 4 ? 4 : 6, BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
+const fromHex = remember((hex: string): Ip => ipFromNumber(hex.length === 8 ? 4 : 6, BigInt(`0x${hex}`)));
+
+export const ipFromBytes = (bytes: Uint8Array): Ip => fromHex(Buffer.from(bytes).toString('hex'));
