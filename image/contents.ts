@@ -13,7 +13,7 @@ import type { Entries, Entry } from './tar.ts';
 import { type Built, buildSupervisor, buildWireguardGo } from './wireguard.ts';
 
 /** Folder of the agent's own files; agent/shim.ts looks here for the CNI binary. */
-export const HOME = 'usr/lib/weft';
+const HOME = 'usr/lib/weft';
 
 /** The agent is small and long-lived: memory matters more than speed, on small boards above all. */
 export const ENTRYPOINT: readonly string[] = [
