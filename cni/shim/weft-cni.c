@@ -297,7 +297,7 @@ static int without_agent(const char *command) {
   if (!strcmp(command, "DEL")) return queue_del();
   if (!strcmp(command, "GC")) return 0;
   if (strcmp(command, "STATUS")) return fail(11, "the weft agent is not there: try again later",
-      "no answer on " SOCKET ": is the weft pod of this node running? kubectl -n kube-system get pods -l app=weft -o wide");
+      "no answer on " SOCKET ": is the weft pod of this node running? kubectl -n weft get pods -o wide");
   if (access(MARKER, F_OK) == 0) return 0;
   return fail(50, "weft has not been ready on this node since it booted", "see the log of the node's weft pod");
 }
