@@ -12,7 +12,7 @@ import { changeLink, createVeth, linksOn } from '../platform/linux/link.ts';
 import { indexesOn } from '../platform/linux/names.ts';
 import { replaceNeighbour } from '../platform/linux/neigh.ts';
 import { addRoute, replaceRoute, routesOn } from '../platform/linux/route.ts';
-import { untilRunning } from '../platform/linux/running.ts';
+import { untilLocal, untilRunning } from '../platform/linux/running.ts';
 import type { ElementChange, Link, Neighbour, Route } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { podElements } from './antispoof.ts';
@@ -85,8 +85,10 @@ const offerRoute = (pod: PodSide, index: number, dst: Cidr, via: Ip): Promise<re
     },
   );
 
+type PodWire = { readonly index: number; readonly routes: readonly Cidr[] };
+
 /** All of the pod's side, each message on its way before the answer to the one before; the routes it has got. */
-async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<readonly Cidr[]> {
+async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<PodWire> {
   const index = await must(linksOn(pod.rt).get(lease.ifname), lease.ifname);
   const before = Promise.all([
     pod.sysctl(`ipv6/conf/${lease.ifname}/accept_ra`, '0'),
@@ -101,8 +103,8 @@ async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]):
     ]),
   ]);
   const routes = lease.ips.map(ip => offerRoute(pod, index, ANY[familyOf(ip)], gatewayFor(ip, gateways)));
-  const [got] = await Promise.all([Promise.all(routes), before, untilRunning(pod.rt, index)]);
-  return got.flat();
+  const [got] = await Promise.all([Promise.all(routes), before]);
+  return { index, routes: got.flat() };
 }
 
 /** The node's side: a port of the bridge, alone among its kind, with a route and a neighbour of its own. */
@@ -113,15 +115,16 @@ async function wireHostSide(
   bridge: number,
 ): Promise<number> {
   const index = await must(kernel.links.get(lease.link), lease.link);
+  // The kernel works one socket's messages off in order: a port that is up before its neighbours and routes.
   await Promise.all([
+    changeLink(kernel.rt, index, { master: bridge, up: true, isolated: true }),
+    ...podNeighbours(lease).map(n => replaceNeighbour(kernel.rt, index, n.ip, n.mac)),
+    ...podRoutes(lease, gateways).map(route => replaceRoute(kernel.rt, route, index)),
     kernel.sysctls.read(`ipv6/conf/${lease.link}/accept_ra`).then(async value => {
       if (value !== undefined && value !== '0')
         await kernel.sysctls.write(`ipv6/conf/${lease.link}/accept_ra`, '0');
     }),
-    changeLink(kernel.rt, index, { master: bridge, up: true, isolated: true }),
-    ...podNeighbours(lease).map(n => replaceNeighbour(kernel.rt, index, n.ip, n.mac)),
   ]);
-  await Promise.all(podRoutes(lease, gateways).map(route => replaceRoute(kernel.rt, route, index)));
   return index;
 }
 
@@ -137,10 +140,11 @@ const bridgeIndex = async (kernel: LinuxKernel): Promise<number> => {
 };
 
 /** Nothing is under way any more when this rejects, so that it can be undone. */
-async function together<T>(first: Promise<T>, ...others: readonly Promise<unknown>[]): Promise<T> {
-  await Promise.allSettled([first, ...others]);
-  await Promise.all(others);
-  return first;
+async function together<const T extends readonly Promise<unknown>[]>(
+  ...work: T
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 /**
@@ -153,15 +157,19 @@ export async function attach(
   lease: Lease,
   gateways: readonly Ip[],
 ): Promise<readonly Cidr[]> {
-  const bridge = await bridgeIndex(kernel);
-  await plugVeth(pod, lease);
-  return together(
+  const [, bridge] = await together(plugVeth(pod, lease), bridgeIndex(kernel));
+  const [inside, outside] = await together(
     wirePodSide(pod, lease, gateways),
-    wireHostSide(kernel, lease, gateways, bridge).then(index =>
-      Promise.race([untilRunning(kernel.rt, index), pod.lost]),
-    ),
+    wireHostSide(kernel, lease, gateways, bridge),
     kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
   );
+  const running = Promise.all([
+    untilRunning(pod.rt, inside.index),
+    untilRunning(kernel.rt, outside),
+    ...lease.ips.filter(ip => familyOf(ip) === 6).map(ip => untilLocal(pod.rt, ip)),
+  ]);
+  await Promise.race([running, pod.lost]);
+  return inside.routes;
 }
 
 /** Elements one by one where it must be: that one is missing must not keep the others. */

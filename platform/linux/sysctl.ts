@@ -1,6 +1,5 @@
 /** Settings below /proc/sys/net. In a container that tree is read-only and the host's is mounted beside it. */
-import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { LinuxError } from './errors.ts';
 import type { Sysctls } from './types.ts';
 
@@ -10,10 +9,11 @@ export const defaultSysctlBase = (): string => (existsSync(HOST) ? HOST : '/proc
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'EFAILED';
 
+/** Without a thread: the kernel answers these files within microseconds, a thread's turns take a millisecond. */
 export const sysctlsAt = (base: string, changed: () => void): Sysctls => ({
   read: async key => {
     try {
-      return (await readFile(`${base}/${key}`, 'utf8')).trim();
+      return readFileSync(`${base}/${key}`, 'utf8').trim();
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw new LinuxError(codeOf(error), `read sysctl ${key}: ${codeOf(error)}`, error);
@@ -22,7 +22,7 @@ export const sysctlsAt = (base: string, changed: () => void): Sysctls => ({
   write: async (key, value) => {
     changed();
     try {
-      await writeFile(`${base}/${key}`, value);
+      writeFileSync(`${base}/${key}`, value);
     } catch (error) {
       const cure = codeOf(error) === 'EROFS' ? `: mount the host's /proc/sys/net at ${HOST}` : '';
       throw new LinuxError(codeOf(error), `write sysctl ${key}=${value}: ${codeOf(error)}${cure}`, error);

@@ -52,6 +52,7 @@ test('36 and 44 DEL succeeds without output and leaves no link, route, neighbour
   assert.deepEqual([answer.code, answer.stdout], [0, '']);
   await untilNothingRemains();
   assert.doesNotMatch(await inPod(pod.netns, 'ip', 'link'), /eth0/);
+  await until('the addresses to be told free', () => released.length === 2 || undefined);
   assert.deepEqual(released, [pod.v4, pod.v6]);
 });
 
@@ -114,6 +115,7 @@ test('40 a pod that went without DEL is found by the sweep', async () => {
     return bed.cni.leases().length === 1 || undefined;
   });
   assert.deepEqual(used(), [1, 1]);
+  await until('the addresses to be told free', () => released.length === 2 || undefined);
   assert.deepEqual(released, [pod.v4, pod.v6]);
   assert.equal((await callPod('CHECK', other)).code, 0);
 });
