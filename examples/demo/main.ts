@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { inside, labUnavailable, reenter } from '../../test/lab/reenter.ts';
 import { printReport } from './print.ts';
+import type { DemoReport } from './report.ts';
 import { runDemo } from './story.ts';
 
 const USAGE = `npm run demo -- [--nodes N] [--keep] [--json]
@@ -36,8 +37,11 @@ async function main(): Promise<number> {
   if (reason !== undefined) return fail(`it cannot run here: ${reason}`);
   if (!inside()) return reenter([process.execPath, import.meta.filename, ...process.argv.slice(2)]);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const report = await runDemo({ nodes, keep: values.keep, say });
-  process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : printReport(report));
+  const show = (report: DemoReport): void =>
+    void process.stdout.write(
+      values.json ? `${JSON.stringify(report, undefined, 2)}\n` : printReport(report),
+    );
+  const report = await runDemo({ nodes, keep: values.keep, say, show });
   return report.ok ? 0 : 1;
 }
 

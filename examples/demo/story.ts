@@ -13,6 +13,8 @@ export type DemoOptions = {
   readonly nodes: number;
   readonly keep: boolean;
   readonly say: (line: string) => void;
+  /** Called once, before the wait of `keep`. */
+  readonly show: (report: DemoReport) => void;
 };
 
 type Placed = { readonly member: Member; readonly pod: Pod };
@@ -153,7 +155,7 @@ const interrupted = (): Promise<void> =>
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
 
-async function story(lab: Lab, { nodes, keep, say }: DemoOptions, began: number): Promise<DemoReport> {
+async function story(lab: Lab, { nodes, keep, say, show }: DemoOptions, began: number): Promise<DemoReport> {
   say(`Starting ${nodes - 1} nodes, each with its agent …`);
   const early = await Promise.all(Array.from({ length: nodes - 1 }, (_, n) => lab.join(n + 1)));
   await Promise.all(early.map(m => untilInstalled(m)));

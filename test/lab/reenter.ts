@@ -3,6 +3,7 @@
  * makes there, links, mounts, daemons, is gone with it, also when it is killed.
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 
 const MARK = 'WEFT_LAB_INSIDE';
@@ -61,10 +62,17 @@ export function reenter(argv: readonly string[]): Promise<number> {
   });
 }
 
-/** unshare waits for its child and does not pass signals on; the whole group gets them instead. */
+/**
+ * To the program alone, which is unshare's child: the whole group would also lose the hosts and
+ * agents that the program wants to end by itself.
+ */
 function signalInner(pid: number | undefined, signal: NodeJS.Signals): void {
   try {
-    if (pid !== undefined) process.kill(-pid, signal);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean);
+    for (const child of children) process.kill(Number(child), signal);
   } catch {
     // Gone already.
   }
