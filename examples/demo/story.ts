@@ -190,6 +190,7 @@ async function story(lab: Lab, { nodes, keep, say, show }: DemoOptions, began: n
     seconds,
     failures,
   };
+  show(report);
   if (keep) {
     say(
       hints(
