@@ -4,11 +4,14 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  fsyncSync,
+  ftruncateSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +26,7 @@ export const conflist = (): string =>
       cniVersion: '1.0.0',
       cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
       name: 'weft',
-      plugins: [{ type: 'weft-cni' }],
+      plugins: [{ type: 'weft-cni', capabilities: { ips: true } }],
     },
     undefined,
     2,
@@ -39,12 +42,15 @@ const unwritable = (dir: string, error: unknown): Error => {
 
 const same = (a: string, b: string): boolean => existsSync(b) && readFileSync(a).equals(readFileSync(b));
 
-/** By rename in the same directory: a runtime that is executing it goes on with the old one. */
+/** By rename in the same directory: a runtime that is executing it goes on with the old one. On disk before it counts. */
 function replaceFile(source: string, target: string): void {
   const temporary = `${target}.weft-new`;
   try {
     copyFileSync(source, temporary);
     chmodSync(temporary, 0o755);
+    const fd = openSync(temporary, 'r');
+    fsyncSync(fd);
+    closeSync(fd);
     renameSync(temporary, target);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -52,7 +58,10 @@ function replaceFile(source: string, target: string): void {
   }
 }
 
-/** Also as `loopback` where there is none: runtimes call that one first, and weft's binary can be it. */
+/**
+ * Also as `loopback` where there is none: runtimes call that one first, and weft's binary can be it.
+ * One that is a copy of the binary before this one is ours too, and follows.
+ */
 export function installBinary({
   source,
   binDir,
@@ -65,29 +74,37 @@ export function installBinary({
   const target = join(binDir, 'weft-cni');
   const loopback = join(binDir, 'loopback');
   try {
+    if (existsSync(target) && same(source, target) && existsSync(loopback)) return;
+    const ours = !existsSync(loopback) || (existsSync(target) && same(target, loopback));
+    if (ours && !same(source, loopback)) {
+      replaceFile(source, loopback);
+      log.info({ target: loopback }, 'loopback plugin installed, since there was none');
+    }
     if (!same(source, target)) {
       replaceFile(source, target);
       log.info({ target }, 'CNI binary installed');
-    }
-    if (!existsSync(loopback)) {
-      replaceFile(source, loopback);
-      log.info({ target: loopback }, 'loopback plugin installed, since there was none');
     }
   } catch (error) {
     throw unwritable(binDir, error);
   }
 }
 
-/** Runtimes take the first file by name. */
-function warnOfEarlier(confDir: string, log: Log): void {
-  const earlier = readdirSync(confDir).filter(
-    file => /\.(conf|conflist|json)$/.test(file) && file < CONFLIST,
-  );
-  if (earlier.length > 0)
-    log.warn(
-      { confDir, earlier },
-      `the container runtime will use ${earlier[0]} and not weft: remove it, unless it is meant`,
-    );
+/** Configurations that runtimes take before ours: they use the first file by name. */
+export const earlierConfigs = (confDir: string): readonly string[] =>
+  readdirSync(confDir)
+    .filter(file => /\.(conf|conflist|json)$/.test(file) && file < CONFLIST)
+    .sort();
+
+/** In one write, so that whoever reads in between finds the old text, the new one, or the new one and blanks. */
+function writeOnce(path: string, content: string): void {
+  const before = existsSync(path) ? statSync(path).size : 0;
+  const fd = openSync(path, before > 0 ? 'r+' : 'w', 0o644);
+  try {
+    writeSync(fd, content.padEnd(before));
+    ftruncateSync(fd, Buffer.byteLength(content));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** containerd's watcher reacts to writes, not to creation or rename: so create, then one write. */
@@ -96,12 +113,15 @@ export function installConflist({ confDir, log }: { readonly confDir: string; re
   const content = conflist();
   try {
     if (existsSync(path) && readFileSync(path, 'utf8') === content) return;
-    const fd = openSync(path, 'w', 0o644);
-    writeSync(fd, content);
-    closeSync(fd);
+    writeOnce(path, content);
   } catch (error) {
     throw unwritable(confDir, error);
   }
   log.info({ path }, 'CNI configuration installed');
-  warnOfEarlier(confDir, log);
+  const earlier = earlierConfigs(confDir);
+  if (earlier.length > 0)
+    log.warn(
+      { confDir, earlier },
+      `the container runtime will use ${earlier[0]} and not weft: remove it, unless it is meant`,
+    );
 }
