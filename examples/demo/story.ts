@@ -69,7 +69,7 @@ async function joinAndTime(
       const from = other.member.name;
       await until(
         `a packet from ${from} to ${member.name}`,
-        () => pingOnce(other.pod, placed.pod.v4 ?? '', 1),
+        () => pingOnce(other.pod, placed.pod.v4 ?? '', 0.2),
         20_000,
         10,
       );

@@ -10,7 +10,7 @@ export type JoinBench = {
 };
 
 const reach = (from: Member, to: Member): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', `10.42.${to.number}.1`]).then(
+  from.namespace.run(['ping', '-n', '-c', '1', '-W', '0.2', `10.42.${to.number}.1`]).then(
     () => true,
     () => false,
   );
