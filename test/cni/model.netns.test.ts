@@ -45,7 +45,7 @@ const podOf = (real: Real, slot: number): Added | undefined => real.pods.get(slo
 
 /** After each command: exactly those who live hold something, each something of their own. */
 async function verify(model: Model, real: Real): Promise<void> {
-  const wanted = [...model.living].map(slot => podOf(real, slot)?.id).sort();
+  const wanted = [...model.living].map(slot => podOf(real, slot)?.id ?? '').sort();
   await until('the leases to be those of the living', () => {
     const held = real.bed.cni.leases().map(lease => lease.containerId);
     return held.sort().join() === wanted.join() || undefined;
@@ -151,8 +151,8 @@ const gc = (slot: number, keep: number): Command =>
     const kept = [...model.living].filter(living => (keep >> living) & 1);
     const valid = kept.map(living => ({ containerID: podOf(real, living)?.id, ifname: 'eth0' }));
     assert.equal((await call('GC', { config: { 'cni.dev/valid-attachments': valid } })).code, 0);
-    for (const living of [...model.living]) if (!kept.includes(living)) model.living.delete(living);
-    for (const gone of [...real.pods.keys()]) if (!model.living.has(gone)) real.pods.delete(gone);
+    for (const living of model.living) if (!kept.includes(living)) model.living.delete(living);
+    for (const gone of real.pods.keys()) if (!model.living.has(gone)) real.pods.delete(gone);
   });
 
 const killed = (slot: number, ms: number): Command =>
