@@ -83,6 +83,6 @@ const TOGETHER_MS = 3_000;
 export function initiative({ ownKey, peerKey, bothKnewBefore, appearedAfter }: InitiativeFacts): number {
   const smaller = ownKey < peerKey;
   if (bothKnewBefore) return smaller ? 0 : 1_500;
-  if (appearedAfter === undefined) return smaller ? 1_500 : 3_000;
+  if (appearedAfter === undefined) return smaller ? 2_500 : 4_000;
   return smaller || appearedAfter > TOGETHER_MS ? 0 : 500;
 }
