@@ -1,14 +1,13 @@
 /**
- * ADD and DEL of weft beside plugins' `bridge` with `host-local`: the same driver, two hosts of one
- * machine with the same foreign tables, interleaved pairs. Times are from exec to answer.
+ * ADD and DEL of weft beside the reference plugins: the same driver, hosts of one machine with the
+ * same foreign tables, interleaved pairs. Times are from exec to answer.
  */
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { ensureBuilt, isBuilt } from '../cluster/build.ts';
 import { type Lab, startLab, untilInstalled } from '../lab/lab.ts';
 import { type Namespace, newHost } from '../lab/namespace.ts';
-import { NETWORK } from '../lab/runtime.ts';
-import { call, newId, newSide, type Side } from './plugin.ts';
+import { referenceLists, weftList } from './lists.ts';
+import { call, type List, newId, newSide, type Side, settled } from './plugin.ts';
 import { median, quantile, type Ratio, ratioOf } from './stats.ts';
 
 export type Burst = {
@@ -19,6 +18,9 @@ export type Burst = {
   readonly oursP99: number;
   readonly theirsP50: number;
   readonly theirsP99: number;
+  /** From the first call until the kernel is done with all; median of the bursts. */
+  readonly oursAllMs: number;
+  readonly theirsAllMs: number;
 };
 
 export type CniBench =
@@ -48,20 +50,6 @@ const hasGo = (): boolean => {
   }
 };
 
-const referenceConfig = (dir: string) => ({
-  cniVersion: '1.0.0',
-  name: 'reference',
-  type: 'bridge',
-  bridge: 'cni0',
-  isGateway: true,
-  ipam: {
-    type: 'host-local',
-    dataDir: join(dir, 'host-local'),
-    ranges: [[{ subnet: '10.43.0.0/24' }], [{ subnet: 'fd43::/64' }]],
-    routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
-  },
-});
-
 const PODS = 100;
 
 type Pair = { readonly add: number; readonly del: number };
@@ -69,9 +57,7 @@ type Pair = { readonly add: number; readonly del: number };
 async function once(side: Side, round: number): Promise<Pair> {
   const pod = side.pods[round % side.pods.length] as Namespace;
   const id = newId();
-  const add = await call(side, 'ADD', id, pod);
-  const del = await call(side, 'DEL', id, pod);
-  return { add: add.ms, del: del.ms };
+  return { add: await call(side, 'ADD', id, pod), del: await call(side, 'DEL', id, pod) };
 }
 
 /** In turns, and each side first as often as the other. */
@@ -96,7 +82,8 @@ async function inTurns(ours: Side, theirs: Side, pairs: number): Promise<readonl
       us.map(pair => pair[field]),
       them.map(pair => pair[field]),
     );
-  return [ratio('ADD, weft to bridge+host-local', 'add'), ratio('DEL, weft to bridge+host-local', 'del')];
+  const versus = `weft to ${theirs.list.title}`;
+  return [ratio(`ADD, ${versus}`, 'add'), ratio(`DEL, ${versus}`, 'del')];
 }
 
 /** `count` calls, `atOnce` under way at any time; milliseconds of each. */
@@ -105,67 +92,100 @@ async function burst(side: Side, command: string, ids: readonly string[], atOnce
   const queue = ids.map((id, n) => ({ id, pod: side.pods[n] as Namespace }));
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift())
-      times.push((await call(side, command, next.id, next.pod)).ms);
+      times.push(await call(side, command, next.id, next.pod));
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   return times;
 }
 
+type Times = { readonly each: readonly number[]; readonly allMs: number };
+type Both = { readonly ADD: Times; readonly DEL: Times };
+
+async function burstOf(side: Side, atOnce: number): Promise<Both> {
+  const ids = side.pods.map(newId);
+  const began = performance.now();
+  const adds = await burst(side, 'ADD', ids, atOnce);
+  const added = performance.now();
+  const dels = await burst(side, 'DEL', ids, atOnce);
+  await settled(side);
+  return {
+    ADD: { each: adds, allMs: added - began },
+    DEL: { each: dels, allMs: performance.now() - added },
+  };
+}
+
+/** In turns as well. */
+const BURSTS = 3;
+
 async function bursts(ours: Side, theirs: Side, atOnce: number): Promise<readonly Burst[]> {
-  const ids = ours.pods.map(newId);
-  const one = async (command: string): Promise<Burst> => {
-    const us = await burst(ours, command, ids, atOnce);
-    const them = await burst(theirs, command, ids, atOnce);
+  const all: { readonly ours: Both; readonly theirs: Both }[] = [];
+  for (let round = 0; round < BURSTS; round += 1)
+    all.push({ ours: await burstOf(ours, atOnce), theirs: await burstOf(theirs, atOnce) });
+  const one = (command: 'ADD' | 'DEL'): Burst => {
+    const us = all.flatMap(round => round.ours[command].each);
+    const them = all.flatMap(round => round.theirs[command].each);
     return {
       what: command,
-      count: ids.length,
+      count: PODS * BURSTS,
       atOnce,
       oursP50: median(us),
       oursP99: quantile(us, 0.99),
       theirsP50: median(them),
       theirsP99: quantile(them, 0.99),
+      oursAllMs: median(all.map(round => round.ours[command].allMs)),
+      theirsAllMs: median(all.map(round => round.theirs[command].allMs)),
     };
   };
-  return [await one('ADD'), await one('DEL')];
+  return [one('ADD'), one('DEL')];
 }
 
 async function idle(side: Side, command: string): Promise<number> {
   const times: number[] = [];
-  for (let n = 0; n < 30; n += 1)
-    times.push((await call(side, command, newId(), side.pods[0] as Namespace)).ms);
+  for (let n = 0; n < 30; n += 1) times.push(await call(side, command, newId(), side.pods[0] as Namespace));
   return median(times);
 }
 
-async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Promise<CniBench> {
+/** The lists take turns with weft one after the other, each on a host of its own. */
+async function against(ours: Side, list: List, options: CniBenchOptions, burstToo: boolean) {
   const { pairs, services, say } = options;
-  const node = await lab.join(1);
-  await untilInstalled(node);
-  const reference = await newHost();
-  say(`hosts and ${2 * PODS} pods, ${services} Services in foreign tables`);
-  const ours = await newSide(node.namespace, join(node.binDir, 'weft-cni'), NETWORK, {
-    pods: PODS,
-    services,
-  });
-  const theirs = await newSide(reference, join(plugins, 'bridge'), referenceConfig(lab.dir), {
-    pods: PODS,
-    services,
-  });
+  const host = await newHost();
+  const theirs = await newSide(host, list, { pods: burstToo ? PODS : 10, services });
   try {
     await inTurns(ours, theirs, 5);
-    say(`${pairs} interleaved pairs`);
+    say(`${pairs} interleaved pairs, weft and ${list.title}`);
     const ratios = await inTurns(ours, theirs, pairs);
-    say(`${PODS} at 32 at once`);
+    if (burstToo) say(`${PODS} pods, 32 at once`);
+    return { ratios, bursts: burstToo ? await bursts(ours, theirs, 32) : [] };
+  } finally {
+    theirs.driver.end();
+    await host.end();
+  }
+}
+
+async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Promise<CniBench> {
+  const { services, say } = options;
+  const node = await lab.join(1);
+  await untilInstalled(node);
+  say(`making pods, and ${services} Services in foreign tables`);
+  const ours = await newSide(node.namespace, weftList(node), { pods: PODS, services });
+  const ratios: Ratio[] = [];
+  const all: Burst[] = [];
+  try {
+    for (const [n, list] of referenceLists(plugins, lab.dir).entries()) {
+      const one = await against(ours, list, options, n === 0);
+      ratios.push(...one.ratios);
+      all.push(...one.bursts);
+    }
     return {
       kind: 'measured',
       services,
       driverMs: await idle(ours, 'VERSION'),
       statusMs: await idle(ours, 'STATUS'),
       ratios,
-      bursts: await bursts(ours, theirs, 32),
+      bursts: all,
     };
   } finally {
-    for (const side of [ours, theirs]) side.driver.end();
-    await reference.end();
+    ours.driver.end();
   }
 }
 
@@ -185,4 +205,4 @@ export async function benchCni(options: CniBenchOptions): Promise<CniBench> {
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
 
 export const printBurst = (b: Burst): string =>
-  `${b.count} ${b.what}s, ${b.atOnce} at once: weft median ${ms(b.oursP50)}, p99 ${ms(b.oursP99)}; bridge+host-local median ${ms(b.theirsP50)}, p99 ${ms(b.theirsP99)}; p99 ratio ${(b.oursP99 / b.theirsP99).toFixed(3)}`;
+  `${b.count} ${b.what}s, ${b.atOnce} at once: weft median ${ms(b.oursP50)}, p99 ${ms(b.oursP99)}; bridge+host-local median ${ms(b.theirsP50)}, p99 ${ms(b.theirsP99)}; p99 ratio ${(b.oursP99 / b.theirsP99).toFixed(3)}; ${PODS} of them done after ${ms(b.oursAllMs)} and ${ms(b.theirsAllMs)}`;

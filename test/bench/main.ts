@@ -1,5 +1,6 @@
 /** `npm run bench`: figures beside the reference's, with their spread. Nothing passes or fails by a time. */
 import { parseArgs } from 'node:util';
+import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
@@ -80,6 +81,12 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
   }
 }
 
+/** Each lab makes its own underlay; the kernel is slow to take the last one's namespaces away. */
+async function clearLab(): Promise<void> {
+  const links = (await here(['ip', '-o', 'link'])).matchAll(/^\d+: (node\d+|underlay)[@:]/gm);
+  for (const [, link = ''] of links) await here(['ip', 'link', 'del', link]).catch(() => {});
+}
+
 const isPart = (text: string): text is Part => PARTS.includes(text as Part);
 
 const fail = (message: string): number => {
@@ -102,6 +109,7 @@ async function main(): Promise<number> {
   const reports: Record<string, unknown> = {};
   for (const part of positionals.length > 0 ? positionals.filter(isPart) : PARTS) {
     const { value, lines } = await runPart(part, pairs, services);
+    await clearLab();
     reports[part] = value;
     if (!values.json) process.stdout.write(`${lines.join('\n')}\n`);
   }

@@ -1,10 +1,9 @@
 /** What ADD costs on a full node, and while the agent follows a large cluster that does not keep still. */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Lab, type Member, NODES, startLab, untilInstalled } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
-import { NETWORK } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
+import { weftList } from './lists.ts';
 import { call, newId, newSide, type Side } from './plugin.ts';
 import { median, quantile } from './stats.ts';
 
@@ -26,7 +25,7 @@ export type BusyBench = {
 export type Spread = { readonly p50: number; readonly p99: number };
 
 const weftOn = (node: Member, pods: number): Promise<Side> =>
-  newSide(node.namespace, join(node.binDir, 'weft-cni'), NETWORK, { pods, services: 0 });
+  newSide(node.namespace, weftList(node), { pods, services: 0 });
 
 async function withNode<T>(work: (lab: Lab, node: Member) => Promise<T>): Promise<T> {
   const lab = await startLab();
@@ -44,7 +43,7 @@ export const benchScale = (pods: number): Promise<ScaleBench> =>
   withNode(async (_lab, node) => {
     const side = await weftOn(node, pods);
     const times: number[] = [];
-    for (const pod of side.pods) times.push((await call(side, 'ADD', newId(), pod)).ms);
+    for (const pod of side.pods) times.push(await call(side, 'ADD', newId(), pod));
     side.driver.end();
     // The first five warm the agent up.
     return { pods, firstMs: median(times.slice(5, 15)), lastMs: median(times.slice(-10)) };
@@ -76,7 +75,7 @@ async function adds(side: Side): Promise<Spread> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const pod = side.pods[round % side.pods.length] as Namespace;
     const id = newId();
-    times.push((await call(side, 'ADD', id, pod)).ms);
+    times.push(await call(side, 'ADD', id, pod));
     await call(side, 'DEL', id, pod);
   }
   return { p50: median(times), p99: quantile(times, 0.99) };
