@@ -1,4 +1,5 @@
 /** Numbered packets at a steady rate between two pods, and how many of them got no answer. */
+import assert from 'node:assert/strict';
 import type { Pod } from './runtime.ts';
 
 export type Loss = { readonly sent: number; readonly lost: number };
@@ -35,4 +36,26 @@ export async function underTraffic(
     sent: results.reduce((sum, r) => sum + r.sent, 0),
     lost: results.reduce((sum, r) => sum + r.lost, 0),
   };
+}
+
+const ATTEMPTS = 3;
+
+/**
+ * Holds that `work` cuts nothing. A cut loses packets every time; a machine that stood still for a moment does it
+ * once in a while, with `work` and without. So a loss is looked at again, and what was lost is said.
+ */
+export async function assertLossless(
+  a: Pod,
+  b: Pod,
+  seconds: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  const losses: string[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const { sent, lost } = await underTraffic(a, b, seconds, work);
+    assert.ok(sent >= seconds * 400 * 0.9, `only ${sent} packets were sent in ${seconds} s`);
+    if (lost === 0) return;
+    losses.push(`${lost} of ${sent}`);
+  }
+  assert.fail(`packets were lost each time: ${losses.join(', ')}`);
 }
