@@ -21,6 +21,9 @@ export const VETH_PREFIX = 'wv';
 /** nft tables: one for the inet hooks, one in the bridge family, where iifname is the pod's port. */
 export const NFT_TABLE = 'weft';
 
+/** nft table (inet) of pods' hostPorts: apart from the mesh's, which is rewritten whole when the mesh changes. */
+export const PORTS_TABLE = 'weft-ports';
+
 /** Route protocol of all our routes; 119 ('w') is in no distribution's rt_protos. */
 export const ROUTE_PROTOCOL = 119;
 

@@ -4,15 +4,17 @@ import { attach, detach, linkName, randomMac } from './attach.ts';
 import { del, free } from './del.ts';
 import { CniError, CODES } from './errors.ts';
 import { type Lease, leaseKey, ownerName } from './lease.ts';
+import { portClash } from './ports.ts';
 import { addResult } from './result.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
 import type { Ready, VerbDeps } from './verbs.ts';
 
 function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
-  const { network, containerId, ifname, pod } = request;
+  const { network, containerId, ifname, pod, ports } = request;
   const link = linkName(containerId, ifname);
-  return { network, containerId, ifname, link, hostMac: randomMac(), podMac: randomMac(), ips, mtu, pod };
+  const macs = { hostMac: randomMac(), podMac: randomMac() };
+  return { network, containerId, ifname, link, ...macs, ips, mtu, pod, ...(ports.length > 0 && { ports }) };
 }
 
 /** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
@@ -37,6 +39,7 @@ async function clearEarlier(deps: VerbDeps, request: Request): Promise<void> {
 /** Undoes an ADD that failed, as far as it got. A link that was there before stays. */
 async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void> {
   try {
+    await deps.ports.withdraw(lease);
     if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
     deps.book.release(lease, deps.now());
   } catch (trouble) {
@@ -47,8 +50,29 @@ async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void>
   }
 }
 
+function refuseTaken(deps: VerbDeps, request: Request): void {
+  const clash = portClash(request.ports, deps.book.all());
+  if (clash === undefined) return;
+  const { hostPort, protocol } = clash.port;
+  throw new CniError(
+    CODES.portTaken,
+    `hostPort ${hostPort}/${protocol} of ${ownerName(request)} is held by ${ownerName(clash.with)} on this node`,
+    'two pods of one node cannot have the same hostPort; use a Service, or keep the pods apart with anti-affinity',
+  );
+}
+
+/** A holder of these ports that went without DEL is no holder. */
+async function dropDeadHolder(deps: VerbDeps, request: Request): Promise<void> {
+  const holder = portClash(request.ports, deps.book.all())?.with;
+  if (holder === undefined) return;
+  await deps.keyed.run(leaseKey(holder), async () => {
+    if (deps.book.get(leaseKey(holder)) === holder) await dropDead(deps, holder);
+  });
+}
+
 /** Address and lease, or neither. */
 function enterLease(deps: VerbDeps, request: Request, mtu: number): Lease {
+  refuseTaken(deps, request);
   const ips = deps.book.reserve(ownerName(request), request.requested, deps.now());
   const lease = newLease(request, ips, mtu);
   try {
@@ -82,9 +106,11 @@ export async function add(deps: VerbDeps, request: Request, session: Session): P
   const { gateways, mtu } = mustBeReady(deps.ready());
   await clearEarlier(deps, request);
   const pod = await session.enter();
+  await dropDeadHolder(deps, request);
   const lease = await takeLease(deps, request, mtu);
   try {
     const routes = await attach(deps.kernel, pod, lease, gateways);
+    await deps.ports.publish(lease, gateways);
     await deps.beforeAnswer(lease);
     if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');
     const { netns, version, prevResult } = request;

@@ -12,6 +12,7 @@ import type { VerbDeps } from './verbs.ts';
 
 /** Frees a lease: wire first, so that no address is given away that still answers. */
 export async function free(deps: VerbDeps, lease: Lease): Promise<void> {
+  await deps.ports.withdraw(lease);
   await detach(deps.kernel, lease);
   deps.released(deps.book.release(lease, deps.now()));
 }
@@ -58,6 +59,7 @@ export async function delOnRequest(
     return undefined;
   }
   const promise = deps.queue.put(request);
+  await deps.ports.withdraw(lease);
   await dropElements(deps.kernel, podElements(lease, 'delete'));
   session.afterwards(encodeRemoveLink(index));
   return async () => {

@@ -16,6 +16,7 @@ export const CODES = {
   broken: 100,
   exhausted: 101,
   exists: 102,
+  portTaken: 103,
 } as const;
 
 /** What a verb answers instead of a result. */

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import { parseIp } from '../ip.ts';
 import type { Ip } from '../types.ts';
+import type { PortMapping } from './ports.ts';
 import type { PodRef } from './spec.ts';
 
 export type Lease = {
@@ -19,6 +20,8 @@ export type Lease = {
   readonly ips: readonly Ip[];
   readonly mtu: number;
   readonly pod: PodRef | undefined;
+  /** Ports of the node that lead to it. */
+  readonly ports?: readonly PortMapping[];
 };
 
 /** Container ids and interface names have no `/` and no `:`, so a colon keeps the two apart. */

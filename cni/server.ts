@@ -14,6 +14,7 @@ import { newGate } from './gate.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
+import { openPorts } from './publish.ts';
 import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
 import { answerVersion, parseRequest } from './spec.ts';
@@ -152,16 +153,18 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   let looked = false;
   const gate = newGate<CniConfig>(config.reason);
   const releases = openReleases(options.released ?? (() => {}), RELEASE_MS);
+  const keyed = newKeyed();
   const deps: VerbDeps = {
     kernel,
     book,
-    keyed: newKeyed(),
+    keyed,
     log,
     now: options.now ?? (() => performance.now()),
     ready: gate.now,
     readyWithin: gate.within,
     queue: openDelQueue(options.delQueueDir),
     leaving: new Set(),
+    ports: openPorts({ nft: kernel.nft, book, keyed, memos }),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
@@ -179,7 +182,8 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
 
   const sweep = async (): Promise<number> => {
     if ('reason' in config) return 0;
-    const tables = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
+    const spoofing = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
+    const tables = spoofing + (await deps.ports.ensure(config.gateways));
     const changes = tables + (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
     // Only now is it known which addresses are held and by whom.
     looked = true;

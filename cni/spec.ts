@@ -2,6 +2,7 @@
 import { parseCidr, parseIp } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
+import { type PortMapping, parsePort } from './ports.ts';
 import type { Hello } from './wire.ts';
 
 export const VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
@@ -32,6 +33,8 @@ export type Request = {
   readonly pod: PodRef | undefined;
   /** Addresses that the runtime asks for. */
   readonly requested: readonly Ip[];
+  /** Ports of the node that shall lead to the pod. */
+  readonly ports: readonly PortMapping[];
   readonly prevResult: PrevResult | undefined;
   /** GC: those that live; undefined where the key is absent, and then nothing may go. */
   readonly valid: readonly Attachment[] | undefined;
@@ -158,6 +161,12 @@ function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly I
   });
 }
 
+function requestedPorts(conf: Json): readonly PortMapping[] {
+  const list = isObject(conf.runtimeConfig) ? (conf.runtimeConfig.portMappings ?? []) : [];
+  if (!Array.isArray(list)) throw new CniError(CODES.badConfig, 'portMappings is no list');
+  return list.flatMap(mapping => parsePort(mapping) ?? []);
+}
+
 /** That field of each object in a list, where it is text. */
 const texts = (list: unknown, field: string): readonly string[] =>
   (Array.isArray(list) ? list : []).flatMap(item =>
@@ -215,6 +224,7 @@ export function parseRequest({ env, stdin, stdinUnreadable }: Hello): Request {
     netns: env.get('CNI_NETNS') ?? '',
     pod: podOf(args),
     requested: command === 'ADD' ? requestedIps(conf, args) : [],
+    ports: command === 'ADD' ? requestedPorts(conf) : [],
     prevResult: prevResultOf(conf),
     valid: validOf(conf),
   };

@@ -13,6 +13,7 @@ import { missingElements } from './elements.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
+import type { Ports } from './publish.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
 
@@ -29,6 +30,7 @@ export type VerbDeps = {
   /** The same, as soon as there is no reason left to wait, or after `ms`. */
   readonly readyWithin: (ms: number) => Promise<Ready | { readonly reason: string }>;
   readonly queue: DelQueue;
+  readonly ports: Ports;
   readonly readyMarker: string;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
@@ -67,7 +69,12 @@ async function check(deps: VerbDeps, request: Request, session: Session): Promis
   const unguarded = missingElements(listing ?? '', [lease]).map(
     ({ set }) => `its entry in set ${set} of table bridge ${NFT_TABLE} is missing`,
   );
-  const faults = [...hostFaults(view, lease, gateways), ...inside, ...unguarded];
+  const faults = [
+    ...hostFaults(view, lease, gateways),
+    ...inside,
+    ...unguarded,
+    ...(await deps.ports.faults(lease)),
+  ];
   if (faults.length > 0) throw broken(faults);
   return '';
 }

@@ -37,3 +37,14 @@ export async function forgetAddresses(ips: readonly Ip[]): Promise<void> {
     ips.filter(ip => ip.includes(':')),
   );
 }
+
+/** UDP flows that began while nobody had these ports: their packets would go on to where they went before. */
+export async function forgetUdpPorts(ports: readonly number[]): Promise<void> {
+  for (const port of ports)
+    for (const family of ['ipv4', 'ipv6'])
+      await exec(['conntrack', '-D', '-f', family, '-p', 'udp', '--orig-port-dst', String(port)]).catch(
+        error => {
+          if (!(error instanceof LinuxError && NOTHING.test(error.message))) throw error;
+        },
+      );
+}

@@ -34,6 +34,7 @@ test('a sound ADD, whole', () => {
     netns: '/proc/1/ns/net',
     pod: { namespace: 'shop', name: 'cart', uid: 'u-1' },
     requested: ['10.42.1.9', 'fd42::9'],
+    ports: [],
     prevResult: undefined,
     valid: undefined,
   });

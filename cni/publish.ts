@@ -1,0 +1,104 @@
+/** Pods' hostPorts in the kernel: element by element with a pod, the whole table where that does not do. */
+import { PORTS_TABLE } from '../constants.ts';
+import { forgetUdpPorts } from '../platform/linux/conntrack.ts';
+import { isNotFound } from '../platform/linux/errors.ts';
+import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
+import type { Kernel, Nft } from '../platform/linux/types.ts';
+import type { Ip } from '../types.ts';
+import type { Book } from './book.ts';
+import { withoutElements } from './elements.ts';
+import type { Keyed } from './keyed.ts';
+import { type Lease, leaseKey } from './lease.ts';
+import { listedPorts, portAdds, portElements, portLines, portsTable } from './ports.ts';
+
+export type Ports = {
+  /** From now on they lead to the pod. */
+  readonly publish: (lease: Lease, gateways: readonly Ip[]) => Promise<void>;
+  /** They lead nowhere. What is gone already is no error. */
+  readonly withdraw: (lease: Lease) => Promise<void>;
+  /** What of them is not in the kernel, in words. */
+  readonly faults: (lease: Lease) => Promise<readonly string[]>;
+  /** Table and sets as the leases want them; the number of changes. Nothing is read while nobody has a port. */
+  readonly ensure: (gateways: readonly Ip[]) => Promise<number>;
+};
+
+export type PortsDeps = {
+  readonly nft: Kernel['nft'];
+  readonly book: Book;
+  readonly keyed: Keyed;
+  readonly memos: TableMemos;
+};
+
+const has = (lease: Lease): boolean => (lease.ports ?? []).length > 0;
+
+export function openPorts({ nft, book, keyed, memos }: PortsDeps): Ports {
+  let empty = false;
+
+  const holders = (): readonly Lease[] => book.all().filter(has);
+
+  /** Writes all of it unless it is there already, element for element. */
+  async function whole(leases: readonly Lease[], gateways: readonly Ip[]): Promise<number> {
+    const wanted = leases.flatMap(portLines).sort().join('\n');
+    const checked: Nft = {
+      ...nft,
+      apply: text => nft.apply(text + portAdds(leases)),
+      list: async (family, table) => {
+        const listed = await nft.list(family, table);
+        const right = listed !== undefined && [...listedPorts(listed)].sort().join('\n') === wanted;
+        return right ? withoutElements(listed) : undefined;
+      },
+    };
+    return Number(await ensureTable(checked, 'inet', PORTS_TABLE, portsTable(gateways), memos, true));
+  }
+
+  async function clear(): Promise<number> {
+    const there = (await nft.list('inet', PORTS_TABLE)) !== undefined;
+    if (there) await nft.apply(`delete table inet ${PORTS_TABLE}\n`);
+    empty = true;
+    return Number(there);
+  }
+
+  const publish: Ports['publish'] = async (lease, gateways) => {
+    if (!has(lease)) return;
+    empty = false;
+    try {
+      await nft.elements('inet', PORTS_TABLE, portElements(lease, 'add'));
+    } catch {
+      // The first pod with a port, or a set that somebody else has changed.
+      await whole(holders(), gateways);
+    }
+    const udp = (lease.ports ?? []).filter(port => port.protocol === 'udp').map(port => port.hostPort);
+    // Where there is no program for it, such flows end by themselves after 30 silent seconds.
+    await forgetUdpPorts(udp).catch(() => {});
+  };
+
+  const withdraw: Ports['withdraw'] = async lease => {
+    const changes = has(lease) ? portElements(lease, 'delete') : [];
+    try {
+      await nft.elements('inet', PORTS_TABLE, changes);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      for (const change of changes)
+        await nft.elements('inet', PORTS_TABLE, [change]).catch(e => {
+          if (!isNotFound(e)) throw e;
+        });
+    }
+  };
+
+  const ensure: Ports['ensure'] = async gateways => {
+    const leases = holders();
+    if (leases.length === 0) return empty ? 0 : clear();
+    // A verb that is under way has them half changed.
+    return leases.some(lease => keyed.busy(leaseKey(lease))) ? 0 : whole(leases, gateways);
+  };
+
+  const faults: Ports['faults'] = async lease => {
+    if (!has(lease)) return [];
+    const there = listedPorts((await nft.list('inet', PORTS_TABLE)) ?? '');
+    return portLines(lease)
+      .filter(line => !there.includes(line))
+      .map(line => `its hostPort entry "${line}" in table inet ${PORTS_TABLE} is missing`);
+  };
+
+  return { publish, withdraw, faults, ensure };
+}
