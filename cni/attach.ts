@@ -67,9 +67,12 @@ async function plugVeth(pod: PodSide, lease: Lease): Promise<void> {
   }
 }
 
+const vanished = (name: string): CniError =>
+  new CniError(CODES.io, `link ${name} vanished while it was being wired`);
+
 async function must(link: Promise<Link | undefined>, name: string): Promise<number> {
   const found = await link;
-  if (found === undefined) throw new CniError(CODES.io, `link ${name} vanished while it was being wired`);
+  if (found === undefined) throw vanished(name);
   return found.index;
 }
 
@@ -88,8 +91,12 @@ const offerRoute = (pod: PodSide, index: number, dst: Cidr, via: Ip): Promise<re
 type PodWire = { readonly index: number; readonly routes: readonly Cidr[] };
 
 /** All of the pod's side, each message on its way before the answer to the one before; the routes it has got. */
-async function wirePodSide(pod: PodSide, lease: Lease, gateways: readonly Ip[]): Promise<PodWire> {
-  const index = await must(linksOn(pod.rt).get(lease.ifname), lease.ifname);
+async function wirePodSide(
+  pod: PodSide,
+  lease: Lease,
+  gateways: readonly Ip[],
+  index: number,
+): Promise<PodWire> {
   const before = Promise.all([
     pod.sysctl(`ipv6/conf/${lease.ifname}/accept_ra`, '0'),
     // Its link-local address would be tentative for two seconds.
@@ -157,9 +164,15 @@ export async function attach(
   lease: Lease,
   gateways: readonly Ip[],
 ): Promise<readonly Cidr[]> {
-  const [, bridge] = await together(plugVeth(pod, lease), bridgeIndex(kernel));
+  // Asked with the creation, not after it: the pod's kernel works one socket's messages off in order.
+  const [, made, bridge] = await together(
+    plugVeth(pod, lease),
+    linksOn(pod.rt).get(lease.ifname),
+    bridgeIndex(kernel),
+  );
+  if (made === undefined) throw vanished(lease.ifname);
   const [inside, outside] = await together(
-    wirePodSide(pod, lease, gateways),
+    wirePodSide(pod, lease, gateways, made.index),
     wireHostSide(kernel, lease, gateways, bridge),
     kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
   );

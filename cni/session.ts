@@ -83,7 +83,20 @@ function replies() {
 export function openSession(socket: Socket): Session {
   const { expect, expectSoon, take, failAll } = replies();
   let rest: Buffer = Buffer.alloc(0);
-  const write = (frame: Buffer): void => void (socket.writable && socket.write(frame));
+  let corked = false;
+  const write = (frame: Buffer): void => {
+    if (!socket.writable) return;
+    // Frames of one tick go out together: each write wakes the binary, and with it the other core.
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        corked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(frame);
+  };
   const { promise: closed, resolve: close } = Promise.withResolvers<void>();
   const { promise: lost, reject: lose } = Promise.withResolvers<never>();
   lost.catch(() => {});

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,7 +125,12 @@ static int send_frame(int fd, char type, const void *data, size_t len) {
   uint32_t size = htonl((uint32_t)len + 1);
   memcpy(head, &size, 4);
   head[4] = (unsigned char)type;
-  return write_all(fd, head, 5) || write_all(fd, data, len) ? -1 : 0;
+  struct iovec parts[2] = {{head, 5}, {(void *)data, len}};
+  ssize_t n;
+  while ((n = writev(fd, parts, 2)) < 0 && errno == EINTR) continue;
+  if (n < 0) return -1;
+  if (n < 5) return write_all(fd, head + n, 5 - (size_t)n) || write_all(fd, data, len) ? -1 : 0;
+  return write_all(fd, (const char *)data + (n - 5), len - (size_t)(n - 5));
 }
 
 static int send_number(int fd, char type, int32_t number) {
@@ -244,9 +250,17 @@ static int serve(int agent, int *netlink) {
   return result;
 }
 
-/* Copies frames both ways until the agent's result. */
+/* What the pod's kernel has answered so far, as one frame. Datagrams are multiples of 4 bytes, as their messages are. */
+static int send_answers(int agent, int netlink) {
+  static char buffer[1 << 18];
+  size_t have = 0;
+  for (ssize_t got; have < sizeof buffer / 2; have += ((size_t)got + 3) & ~(size_t)3)
+    if ((got = recv(netlink, buffer + have, sizeof buffer - have, MSG_DONTWAIT)) <= 0) break;
+  return have > 0 ? send_frame(agent, 'N', buffer, have) : 0;
+}
+
+/* Copies frames both ways until the agent's result. What it asks comes first, so that answers go back together. */
 static int converse(int agent) {
-  static char buffer[1 << 17];
   int netlink = -1;
   for (;;) {
     struct pollfd fds[2] = {{agent, POLLIN, 0}, {netlink, POLLIN, 0}};
@@ -254,14 +268,10 @@ static int converse(int agent) {
     int n = left > 0 ? poll(fds, 2, (int)left) : 0;
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return errno = ETIMEDOUT, -2;
-    if (netlink >= 0 && fds[1].revents) {
-      ssize_t got = recv(netlink, buffer, sizeof buffer, MSG_DONTWAIT);
-      if (got > 0 && send_frame(agent, 'N', buffer, (size_t)got) < 0) return -2;
-    }
     if (fds[0].revents) {
       int result = serve(agent, &netlink);
       if (result != -1) return result;
-    }
+    } else if (netlink >= 0 && fds[1].revents && send_answers(agent, netlink) < 0) return -2;
   }
 }
 
