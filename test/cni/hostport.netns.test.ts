@@ -81,6 +81,7 @@ after(async () => {
 /** Something that listens in the pod on both families, TCP and UDP. */
 async function serve(pod: Added, name: string, port = 80): Promise<void> {
   const argv = [
+    'nsenter',
     `--net=${pod.netns}`,
     '--',
     process.execPath,
@@ -88,7 +89,7 @@ async function serve(pod: Added, name: string, port = 80): Promise<void> {
     name,
     String(port),
   ];
-  const child = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
   servers.push(child);
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);
