@@ -18,6 +18,9 @@ export const WG_LINK = 'weft-wg';
 /** Host end of a pod's veth: this prefix and a hash of container id and interface name. */
 export const VETH_PREFIX = 'wv';
 
+/** Link at whose exit what a pod sends is slowed to its limit: this prefix and the hash in its host link's name. */
+export const LIMIT_PREFIX = 'wb';
+
 /** nft tables: one for the inet hooks, one in the bridge family, where iifname is the pod's port. */
 export const NFT_TABLE = 'weft';
 

@@ -11,10 +11,11 @@ import type { Request } from './spec.ts';
 import type { Ready, VerbDeps } from './verbs.ts';
 
 function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
-  const { network, containerId, ifname, pod, ports } = request;
+  const { network, containerId, ifname, pod, ports, limits } = request;
   const link = linkName(containerId, ifname);
   const macs = { hostMac: randomMac(), podMac: randomMac() };
-  return { network, containerId, ifname, link, ...macs, ips, mtu, pod, ...(ports.length > 0 && { ports }) };
+  const wishes = { ...(ports.length > 0 && { ports }), ...(limits && { limits }) };
+  return { network, containerId, ifname, link, ...macs, ips, mtu, pod, ...wishes };
 }
 
 /** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
@@ -41,6 +42,7 @@ async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void>
   try {
     await deps.ports.withdraw(lease);
     if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
+    await deps.limiter.remove(lease);
     deps.book.release(lease, deps.now());
   } catch (trouble) {
     deps.log.warn(
@@ -110,6 +112,7 @@ export async function add(deps: VerbDeps, request: Request, session: Session): P
   const lease = await takeLease(deps, request, mtu);
   try {
     const routes = await attach(deps.kernel, pod, lease, gateways);
+    await deps.limiter.apply(lease);
     await deps.ports.publish(lease, gateways);
     await deps.beforeAnswer(lease);
     if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');

@@ -14,6 +14,7 @@ import type { VerbDeps } from './verbs.ts';
 export async function free(deps: VerbDeps, lease: Lease): Promise<void> {
   await deps.ports.withdraw(lease);
   await detach(deps.kernel, lease);
+  await deps.limiter.remove(lease);
   deps.released(deps.book.release(lease, deps.now()));
 }
 
@@ -65,6 +66,7 @@ export async function delOnRequest(
   return async () => {
     await session.closed;
     await removeLink(deps.kernel, lease.link);
+    await deps.limiter.remove(lease);
     deps.released(deps.book.release(lease, deps.now()));
     promise.done();
   };

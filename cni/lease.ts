@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import { parseIp } from '../ip.ts';
 import type { Ip } from '../types.ts';
+import type { Limits } from './limits.ts';
 import type { PortMapping } from './ports.ts';
 import type { PodRef } from './spec.ts';
 
@@ -22,6 +23,7 @@ export type Lease = {
   readonly pod: PodRef | undefined;
   /** Ports of the node that lead to it. */
   readonly ports?: readonly PortMapping[];
+  readonly limits?: Limits;
 };
 
 /** Container ids and interface names have no `/` and no `:`, so a colon keeps the two apart. */

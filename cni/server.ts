@@ -17,6 +17,7 @@ import { type Lease, leaseKey, openLeases } from './lease.ts';
 import { openPorts } from './publish.ts';
 import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
+import { openLimiter } from './shape.ts';
 import { answerVersion, parseRequest } from './spec.ts';
 import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
 import { runVerb, type VerbDeps } from './verbs.ts';
@@ -165,6 +166,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     queue: openDelQueue(options.delQueueDir),
     leaving: new Set(),
     ports: openPorts({ nft: kernel.nft, book, keyed, memos }),
+    limiter: openLimiter({ kernel, book, keyed }),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
@@ -180,11 +182,23 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
 
   server.on('error', error => log.error({ error: String(error) }, 'the CNI socket'));
 
+  /** What only some pods have must not keep the others from being served. */
+  const extra = (what: string, work: () => Promise<number>): Promise<number> =>
+    work().catch(error => {
+      log.error(
+        { error: error instanceof Error ? error.message : String(error) },
+        `${what} cannot be mended`,
+      );
+      return 0;
+    });
+
   const sweep = async (): Promise<number> => {
     if ('reason' in config) return 0;
     const spoofing = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
-    const tables = spoofing + (await deps.ports.ensure(config.gateways));
-    const changes = tables + (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
+    const { gateways } = config;
+    const ports = await extra('hostPorts', () => deps.ports.ensure(gateways));
+    const pods = (await carryOut(deps)) + (await sweepPods(deps, gateways));
+    const changes = spoofing + ports + pods + (await extra('bandwidth limits', deps.limiter.ensure));
     // Only now is it known which addresses are held and by whom.
     looked = true;
     gate.set(config);

@@ -2,6 +2,7 @@
 import { parseCidr, parseIp } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
+import { type Limits, parseLimits } from './limits.ts';
 import { type PortMapping, parsePort } from './ports.ts';
 import type { Hello } from './wire.ts';
 
@@ -35,6 +36,7 @@ export type Request = {
   readonly requested: readonly Ip[];
   /** Ports of the node that shall lead to the pod. */
   readonly ports: readonly PortMapping[];
+  readonly limits: Limits | undefined;
   readonly prevResult: PrevResult | undefined;
   /** GC: those that live; undefined where the key is absent, and then nothing may go. */
   readonly valid: readonly Attachment[] | undefined;
@@ -225,6 +227,10 @@ export function parseRequest({ env, stdin, stdinUnreadable }: Hello): Request {
     pod: podOf(args),
     requested: command === 'ADD' ? requestedIps(conf, args) : [],
     ports: command === 'ADD' ? requestedPorts(conf) : [],
+    limits:
+      command === 'ADD' && isObject(conf.runtimeConfig)
+        ? parseLimits(conf.runtimeConfig.bandwidth)
+        : undefined,
     prevResult: prevResultOf(conf),
     valid: validOf(conf),
   };

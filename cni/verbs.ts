@@ -15,6 +15,7 @@ import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
 import type { Ports } from './publish.ts';
 import type { Session } from './session.ts';
+import type { Limiter } from './shape.ts';
 import type { Request } from './spec.ts';
 
 export type Ready = { readonly gateways: readonly Ip[]; readonly mtu: number };
@@ -31,6 +32,7 @@ export type VerbDeps = {
   readonly readyWithin: (ms: number) => Promise<Ready | { readonly reason: string }>;
   readonly queue: DelQueue;
   readonly ports: Ports;
+  readonly limiter: Limiter;
   readonly readyMarker: string;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
@@ -74,6 +76,7 @@ async function check(deps: VerbDeps, request: Request, session: Session): Promis
     ...inside,
     ...unguarded,
     ...(await deps.ports.faults(lease)),
+    ...(await deps.limiter.faults(lease)),
   ];
   if (faults.length > 0) throw broken(faults);
   return '';

@@ -84,7 +84,9 @@ test('the conflist: its versions, and no more capabilities than there are', () =
   const parsed = JSON.parse(conflist()) as Record<string, unknown>;
   assert.equal(parsed.cniVersion, '1.0.0');
   assert.deepEqual(parsed.cniVersions, ['0.3.1', '0.4.0', '1.0.0', '1.1.0']);
-  assert.deepEqual(parsed.plugins, [{ type: 'weft-cni', capabilities: { ips: true, portMappings: true } }]);
+  assert.deepEqual(parsed.plugins, [
+    { type: 'weft-cni', capabilities: { bandwidth: true, ips: true, portMappings: true } },
+  ]);
 });
 
 test('the conflist is written once, and again only when it differs', () => {

@@ -35,6 +35,7 @@ test('a sound ADD, whole', () => {
     pod: { namespace: 'shop', name: 'cart', uid: 'u-1' },
     requested: ['10.42.1.9', 'fd42::9'],
     ports: [],
+    limits: undefined,
     prevResult: undefined,
     valid: undefined,
   });
