@@ -52,7 +52,7 @@ export function openBook(store: LeaseStore): Book {
 
   const setRanges = (cidrs: readonly Cidr[]): void => {
     if (cidrs.join() === pools.map(pool => pool.cidr).join()) return;
-    pools = cidrs.map(newPool);
+    pools = cidrs.map(cidr => newPool(cidr));
     orphans.clear();
     for (const lease of leases.values()) for (const ip of lease.ips) poolOf(ip)?.adopt(ip, ownerName(lease));
   };
@@ -61,6 +61,13 @@ export function openBook(store: LeaseStore): Book {
     const outside = wanted.find(ip => poolOf(ip) === undefined);
     if (outside !== undefined)
       throw new CniError(CODES.badConfig, `the address asked for, ${outside}, is in no podCIDR of this node`);
+    const several = pools.find(pool => wanted.filter(ip => containsIp(pool.cidr, ip)).length > 1);
+    if (several !== undefined)
+      throw new CniError(
+        CODES.badConfig,
+        `more than one address of ${several.cidr} is asked for`,
+        wanted.join(', '),
+      );
     const taken: Ip[] = [];
     for (const pool of pools) {
       const one = wanted.find(ip => familyOf(ip) === familyOf(pool.gateway) && containsIp(pool.cidr, ip));

@@ -44,8 +44,11 @@ export function usable(cidr: Cidr): { readonly first: bigint; readonly last: big
   return { first, last, size: last >= first ? last - first + 1n : 0n };
 }
 
+/** Freed addresses that are remembered; in a /64 they would become ever more. */
+const REMEMBERED = 65_536;
+
 /** An empty pool. A CIDR too small for gateway and one pod is always exhausted. */
-export function newPool(cidr: Cidr): Pool {
+export function newPool(cidr: Cidr, remembered = REMEMBERED): Pool {
   const family = familyOf(cidr);
   const { first, last, size } = usable(cidr);
   const gateway = nthAddress(cidr, size > 0n ? 1n : 0n);
@@ -54,6 +57,7 @@ export function newPool(cidr: Cidr): Pool {
   const freed = new Map<bigint, number>();
   let cursor = 0n;
   let visited = 0n;
+  let forgotten = 0;
 
   const inRange = (number: bigint): boolean => number >= first && number <= last;
   const text = (number: bigint): Ip => ipFromNumber(family, number);
@@ -64,6 +68,14 @@ export function newPool(cidr: Cidr): Pool {
       if (!held.has(number) && !freed.has(number)) return number;
     }
     return undefined;
+  };
+
+  /** Those freed so long ago that they were forgotten: once round the ring finds them again. */
+  const longForgotten = (): bigint | undefined => {
+    if (forgotten === 0) return undefined;
+    forgotten = 0;
+    visited = 0n;
+    return neverUsed();
   };
 
   const stats = (now: number): PoolStats => {
@@ -100,7 +112,7 @@ export function newPool(cidr: Cidr): Pool {
       const message = refuse(wanted);
       return message === undefined ? give(ipToNumber(wanted), owner) : { kind: 'refused', message };
     }
-    const next = neverUsed() ?? freed.keys().next().value;
+    const next = neverUsed() ?? longForgotten() ?? freed.keys().next().value;
     return next === undefined ? exhausted(now) : give(next, owner);
   };
 
@@ -115,7 +127,11 @@ export function newPool(cidr: Cidr): Pool {
 
   const free = (ip: Ip, now: number): void => {
     const number = ipToNumber(ip);
-    if (held.delete(number)) freed.set(number, now);
+    if (!held.delete(number)) return;
+    freed.set(number, now);
+    if (freed.size <= remembered) return;
+    freed.delete(freed.keys().next().value as bigint);
+    forgotten += 1;
   };
 
   return { cidr, gateway, take, adopt, free, owner: ip => held.get(ipToNumber(ip)), stats };

@@ -13,7 +13,7 @@ import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
 
 /** The host link's name with another prefix. */
-export const shapingLink = (lease: Lease): string => LIMIT_PREFIX + lease.link.slice(LIMIT_PREFIX.length);
+const shapingLink = (lease: Lease): string => LIMIT_PREFIX + lease.link.slice(LIMIT_PREFIX.length);
 
 export type Limiter = {
   /** From now on they hold. Rejects with CniError where the kernel cannot. */

@@ -53,7 +53,7 @@ function tbfParms({ rate, burst }: Bucket): Buffer {
   return bytes;
 }
 
-const cannot = (error: unknown, what: string): LinuxError | unknown =>
+const cannot = (error: unknown, what: string): unknown =>
   error instanceof LinuxError && (error.code === 'ENOENT' || isUnsupported(error))
     ? new LinuxError('EOPNOTSUPP', `this kernel has no ${what}`, error)
     : error;

@@ -338,6 +338,7 @@ test('an address asked for that is taken, outside or reserved is refused with th
     ['10.42.1.1', /gateway/],
     ['10.42.1.255', /broadcast/],
     ['nonsense', /nonsense/],
+    ['10.42.1.60,10.42.1.61', /more than one address/],
   ] as const) {
     const answer = await call('ADD', {
       id: newId(),

@@ -177,3 +177,22 @@ function play(range: Cidr, script: readonly Step[]): void {
 test('whatever is taken, asked for and freed: no address twice, none that is not for pods, the oldest first', () => {
   fc.assert(fc.property(fc.constantFrom(...RANGES), steps, play), { numRuns: 500 });
 });
+
+test('freed addresses beyond those remembered are not lost: they come again after all others', () => {
+  const pool = newPool(cidr('10.42.1.0/28'), 3);
+  const all = drain(pool);
+  assert.equal(all.length, 13);
+  for (const [n, one] of all.entries()) pool.free(one, n);
+  const again = drain(pool);
+  assert.equal(new Set(again).size, 13);
+  // The three freed last rest longest.
+  assert.deepEqual(again.slice(-3), all.slice(-3));
+  assert.equal(pool.take('one more', 0).kind, 'exhausted');
+});
+
+test('pods that come and go in a /64 leave no more than what is remembered', () => {
+  const pool = newPool(cidr('fd42::/64'), 100);
+  for (let n = 0; n < 100_000; n++) pool.free(taken(pool.take('p', n)), n);
+  assert.equal(pool.stats(100_000).used, 0);
+  assert.ok(pool.stats(100_000).cooling <= 100);
+});
