@@ -75,7 +75,12 @@ function newCounters() {
 
 type Counters = ReturnType<typeof newCounters>;
 
-async function serveCall(deps: VerbDeps, counters: Counters, socket: Socket): Promise<void> {
+async function serveCall(
+  deps: VerbDeps,
+  counters: Counters,
+  stopping: () => boolean,
+  socket: Socket,
+): Promise<void> {
   const session = openSession(socket);
   const hello = await session.hello;
   const verb = hello.env.get('CNI_COMMAND') ?? '';
@@ -97,6 +102,8 @@ async function serveCall(deps: VerbDeps, counters: Counters, socket: Socket): Pr
       );
   } catch (error) {
     const failure = toCniError(error);
+    // Without an answer the binary turns to our successor.
+    if (stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));
     counters.count(verb, performance.now() - begin, true);
     deps.log.warn(
@@ -172,9 +179,10 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     released: releases.add,
   };
   const counters = newCounters();
+  let stopping = false;
   const server = createServer(
     socket =>
-      void serveCall(deps, counters, socket).catch(error =>
+      void serveCall(deps, counters, () => stopping, socket).catch(error =>
         log.warn({ error: String(error) }, 'a CNI call broke off'),
       ),
   );
@@ -219,6 +227,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       verbs: counters.all(),
     }),
     close: async () => {
+      stopping = true;
       const closed = new Promise<void>(resolve => server.close(() => resolve()));
       gate.end('the agent is stopping');
       await closed;

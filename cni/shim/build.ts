@@ -7,7 +7,16 @@ import { join } from 'node:path';
 export type Arch = 'amd64' | 'arm64';
 
 const HERE = import.meta.dirname;
-const SOURCES = ['weft-cni.c', 'loopback.c', 'monitor.c', 'weft-cni.h', 'loopback.h', 'monitor.h'];
+const SOURCES = [
+  'weft-cni.c',
+  'request.c',
+  'away.c',
+  'loopback.c',
+  'monitor.c',
+  'weft-cni.h',
+  'loopback.h',
+  'monitor.h',
+];
 const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-s', '-Wl,--build-id=none'];
 
 const COMPILERS: Readonly<Record<Arch, string>> = {

@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +29,6 @@
 #include "monitor.h"
 #include "weft-cni.h"
 
-#define RUN_DIR "/run/weft"
-#define SOCKET RUN_DIR "/agent.sock"
-#define MARKER RUN_DIR "/ready"
-#define QUEUE RUN_DIR "/del"
-#define MAX_STDIN (1 << 20)
 #define MAX_FRAME (2 << 20)
 #define WAIT_FOR_AGENT_MS 15000
 
@@ -44,30 +38,9 @@
 #define DEADLINE 40
 #define LAST_RESORT 10
 
-static const char *const NAMES[] = {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_NETNS_OVERRIDE",
-                                    "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"};
-
-static char *input; /* stdin, NUL-terminated */
-static size_t input_len;
-static int input_bad;
-static char version[24] = "1.0.0"; /* of the request, for errors that we print ourselves */
 static long long deadline;         /* on the monotonic clock, in ms */
 static char *farewell;             /* netlink bytes for after the answer */
 static size_t farewell_len;
-
-/* The request's cniVersion, found without a parser: only digits and dots are taken over. */
-static void find_version(void) {
-  const char *at = input ? strstr(input, "\"cniVersion\"") : NULL;
-  if (!at || !(at = strchr(at + 12, '"'))) return;
-  size_t n = strspn(++at, "0123456789.");
-  if (n > 0 && n < sizeof version && at[n] == '"') memcpy(version, at, n), version[n] = 0;
-}
-
-int fail(int code, const char *msg, const char *details) {
-  printf("{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":\"%s\",\"details\":\"%s\"}\n", version, code, msg, details);
-  fflush(stdout);
-  return 1;
-}
 
 static long long now_ms(void) {
   struct timespec t;
@@ -83,31 +56,6 @@ static void out_of_time(int signal) {
   ssize_t ignored = write(1, text, sizeof text - 1);
   (void)ignored;
   _exit(1);
-}
-
-static void read_input(void) {
-  size_t room = 1 << 16;
-  input = malloc(room + 1);
-  for (;;) {
-    if (input_len == room) input = realloc(input, (room *= 2) + 1);
-    ssize_t n = input ? read(0, input + input_len, room - input_len) : -1;
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 || input_len > MAX_STDIN) input_bad = 1;
-    if (n <= 0 || input_bad) break;
-    input_len += (size_t)n;
-  }
-  if (input) input[input_len] = 0;
-  find_version();
-}
-
-static int write_all(int fd, const void *data, size_t len) {
-  for (const char *at = data; len > 0;) {
-    ssize_t n = write(fd, at, len);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return -1;
-    at += n, len -= (size_t)n;
-  }
-  return 0;
 }
 
 static int read_all(int fd, void *data, size_t len) {
@@ -138,23 +86,6 @@ static int send_number(int fd, char type, int32_t number) {
   return send_frame(fd, type, &n, 4);
 }
 
-/* Hello: flags (1: stdin unreadable), length of the environment, NAME=VALUE each with its NUL, stdin. */
-static char *hello(size_t *len) {
-  size_t env = 0;
-  for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-    if (getenv(NAMES[i])) env += strlen(NAMES[i]) + strlen(getenv(NAMES[i])) + 2;
-  char *data = malloc(*len = 5 + env + input_len);
-  if (!data) return NULL;
-  uint32_t n = htonl((uint32_t)env);
-  char *at = data;
-  *at++ = (char)input_bad;
-  memcpy(at, &n, 4), at += 4;
-  for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-    if (getenv(NAMES[i])) at += sprintf(at, "%s=%s", NAMES[i], getenv(NAMES[i])) + 1;
-  if (input_len) memcpy(at, input, input_len);
-  return data;
-}
-
 /* A socket of anybody but root could answer for the agent. */
 static int try_connect(void) {
   struct stat st;
@@ -170,11 +101,16 @@ static int try_connect(void) {
   return errno = error, -1;
 }
 
-static int connect_agent(long wait_ms) {
-  for (struct timespec pause = {0, 20000000};; wait_ms -= 20) {
+/* 0 where there is no time left to wait. */
+static int pause_until(long long patience) {
+  struct timespec pause = {0, 20000000};
+  return now_ms() < patience && (nanosleep(&pause, NULL), 1);
+}
+
+static int connect_agent(long long patience) {
+  for (;;) {
     int fd = try_connect();
-    if (fd >= 0 || wait_ms <= 0 || errno == EPERM) return fd;
-    nanosleep(&pause, NULL);
+    if (fd >= 0 || errno == EPERM || !pause_until(patience)) return fd;
   }
 }
 
@@ -260,56 +196,18 @@ static int send_answers(int agent, int netlink) {
 }
 
 /* Copies frames both ways until the agent's result. What it asks comes first, so that answers go back together. */
-static int converse(int agent) {
-  int netlink = -1;
+static int converse(int agent, int *netlink) {
   for (;;) {
-    struct pollfd fds[2] = {{agent, POLLIN, 0}, {netlink, POLLIN, 0}};
+    struct pollfd fds[2] = {{agent, POLLIN, 0}, {*netlink, POLLIN, 0}};
     long long left = deadline - now_ms();
     int n = left > 0 ? poll(fds, 2, (int)left) : 0;
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return errno = ETIMEDOUT, -2;
     if (fds[0].revents) {
-      int result = serve(agent, &netlink);
+      int result = serve(agent, netlink);
       if (result != -1) return result;
-    } else if (netlink >= 0 && fds[1].revents && send_answers(agent, netlink) < 0) return -2;
+    } else if (*netlink >= 0 && fds[1].revents && send_answers(agent, *netlink) < 0) return -2;
   }
-}
-
-static int plain(const char *text, size_t max) {
-  if (!text || !*text || strlen(text) > max || *text == '.') return 0;
-  return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
-}
-
-/* A DEL that nobody can carry out now, kept for the agent: the hello frame as a file, by rename. */
-static int queue_del(void) {
-  const char *id = getenv("CNI_CONTAINERID"), *name = getenv("CNI_IFNAME");
-  char path[600], temporary[640];
-  size_t len;
-  if (!plain(id, 200) || !plain(name, 15)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
-  mkdir(RUN_DIR, 0700), mkdir(QUEUE, 0700);
-  snprintf(path, sizeof path, QUEUE "/%s:%s", id, name);
-  snprintf(temporary, sizeof temporary, QUEUE "/.%s:%s.%d", id, name, getpid());
-  char *data = hello(&len);
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd >= 0 && data && write_all(fd, data, len) == 0 && close(fd) == 0 && rename(temporary, path) == 0) return 0;
-  const char *why = strerror(errno);
-  unlink(temporary);
-  return fail(5, "cannot keep this DEL for the weft agent, which is away", why);
-}
-
-/* STATUS of a sound request, once weft has been ready since boot: no agent is asked, since none may be there. */
-static int ready_now(void) {
-  const char *path = getenv("CNI_PATH");
-  return path && *path && !strcmp(version, "1.1.0") && access(MARKER, F_OK) == 0;
-}
-
-static int without_agent(const char *command) {
-  if (!strcmp(command, "DEL")) return queue_del();
-  if (!strcmp(command, "GC")) return 0;
-  if (strcmp(command, "STATUS")) return fail(11, "the weft agent is not there: try again later",
-      "no answer on " SOCKET ": is the weft pod of this node running? kubectl -n weft get pods -o wide");
-  if (access(MARKER, F_OK) == 0) return 0;
-  return fail(50, "weft has not been ready on this node since it booted", "see the log of the node's weft pod");
 }
 
 int main(int argc, char **argv) {
@@ -339,9 +237,16 @@ int main(int argc, char **argv) {
 
   size_t len;
   char *greeting = hello(&len);
-  int agent = connect_agent(add ? WAIT_FOR_AGENT_MS : 0);
-  if (agent < 0 && errno == EPERM) return fail(5, SOCKET " does not belong to root: it is not the weft agent's", "remove it and restart the agent");
-  if (agent < 0) return without_agent(command);
-  int result = greeting && send_frame(agent, 'H', greeting, len) == 0 ? converse(agent) : -2;
+  if (!greeting) return fail(5, "weft-cni has no memory", "");
+  int netlink = -1, result;
+  long long patience = add ? now_ms() + WAIT_FOR_AGENT_MS : 0;
+  do {
+    int agent = connect_agent(patience);
+    if (agent < 0 && errno == EPERM) return fail(5, SOCKET " does not belong to root: it is not the weft agent's", "remove it and restart the agent");
+    if (agent < 0) return without_agent(command);
+    result = send_frame(agent, 'H', greeting, len) == 0 ? converse(agent, &netlink) : -2;
+    close(agent);
+    /* An agent that went before it had begun, as in a rollout, has a successor. */
+  } while (result == -2 && netlink < 0 && pause_until(patience));
   return result >= 0 ? result : without_agent(command);
 }

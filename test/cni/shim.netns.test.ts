@@ -145,21 +145,60 @@ const lost: Readonly<Record<string, (socket: Socket) => unknown>> = {
   'sends a result of nothing': socket => socket.write(encodeFrame('r')),
 };
 
-for (const [what, misbehave] of Object.entries(lost)) {
-  test(`an agent that ${what}: ADD says try again, DEL is kept, CHECK says try again`, async () => {
+for (const [what, misbehave] of Object.entries(lost))
+  test(`an agent that ${what}: CHECK says try again, DEL is kept`, async () => {
     const id = newId();
     const serve = async (_ask: Ask, socket: Socket): Promise<void> => void misbehave(socket);
     await withAgent(serve, async () => {
-      for (const command of ['ADD', 'CHECK']) {
-        const answer = await call(command, { id, netns: '/x' });
-        assert.deepEqual([answer.code, answer.json?.code], [1, 11], `${command} ${answer.stdout}`);
-      }
+      const answer = await call('CHECK', { id, netns: '/x' });
+      assert.deepEqual([answer.code, answer.json?.code], [1, 11], answer.stdout);
       assert.equal((await call('DEL', { id, netns: '/x' })).code, 0);
     });
     assert.ok(readdirSync(DEL_QUEUE_DIR).some(file => file.includes(id)));
     rmSync(DEL_QUEUE_DIR, { recursive: true });
   });
-}
+
+test('an agent that goes before it has begun: ADD turns to its successor', async () => {
+  let calls = 0;
+  const serve = async (ask: Ask, socket: Socket): Promise<void> => {
+    calls += 1;
+    if (calls < 4) socket.destroy();
+    else await ask(encodeResult(0, ''));
+  };
+  const answer = await withAgent(serve, () => call('ADD', { id: newId(), netns: '/x' }));
+  assert.deepEqual([answer.code, calls], [0, 4]);
+});
+
+test('an agent that goes when it has begun: ADD says try again, since something may be half made', async () => {
+  const netns = await newNetns();
+  let calls = 0;
+  const serve = async (ask: Ask, socket: Socket): Promise<void> => {
+    calls += 1;
+    await ask(encodeFrame('o'), 'O');
+    socket.destroy();
+  };
+  const answer = await withAgent(serve, () => call('ADD', { id: newId(), netns }));
+  assert.deepEqual([answer.json?.code, calls], [11, 1]);
+});
+
+test('agents that go again and again: ADD gives up after 15 s', async () => {
+  const serve = async (_ask: Ask, socket: Socket): Promise<void> => void socket.destroy();
+  const answer = await withAgent(serve, () => call('ADD', { id: newId(), netns: '/x' }));
+  assert.equal(answer.json?.code, 11);
+  assert.ok(answer.ms > 14_000 && answer.ms < 60_000, `${answer.ms}`);
+});
+
+test('ADDs that wait while the agent stops are served by the next one', async () => {
+  const first = await startBed({}, { reason: 'the Node is not known yet' });
+  const waiting = [addPod(), addPod()];
+  await sleep(300);
+  await first.stop();
+  const second = await startBed();
+  const pods = await Promise.all(waiting);
+  for (const pod of pods) assert.equal((await callPod('DEL', pod)).code, 0);
+  await untilNothingRemains();
+  await second.stop();
+});
 
 test('an agent that says nothing: STATUS has an answer within seconds', async () => {
   await withAgent(
@@ -184,7 +223,7 @@ test('a socket that root does not own is no agent’s', async () => {
       }
     },
   );
-  assert.equal(existsSync(DEL_QUEUE_DIR), false);
+  assert.deepEqual(existsSync(DEL_QUEUE_DIR) ? readdirSync(DEL_QUEUE_DIR) : [], []);
 });
 
 test('loopback by its name, without an agent', async () => {
