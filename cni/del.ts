@@ -5,6 +5,7 @@ import { linksOn } from '../platform/linux/link.ts';
 import { encodeRemoveLink } from '../platform/linux/parting.ts';
 import { podElements } from './antispoof.ts';
 import { detach, dropElements, linkName } from './attach.ts';
+import type { QueuedDel } from './delqueue.ts';
 import { type Lease, leaseKey } from './lease.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
@@ -43,6 +44,15 @@ async function podEnd(request: Request, session: Session, lease: Lease): Promise
   }
 }
 
+/** Undefined where the tmpfs is full: then nothing can be left for later. */
+function writtenDown(deps: VerbDeps, request: Request): QueuedDel | undefined {
+  try {
+    return deps.queue.put(request);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * As the runtime asks for it. The removal of a link takes the kernel tens of milliseconds, so the
  * binary has it done after the answer; until then the address is not free, and a note in the queue
@@ -59,7 +69,11 @@ export async function delOnRequest(
     await del(deps, request.containerId, request.ifname);
     return undefined;
   }
-  const promise = deps.queue.put(request);
+  const promise = writtenDown(deps, request);
+  if (promise === undefined) {
+    await del(deps, request.containerId, request.ifname);
+    return undefined;
+  }
   await deps.ports.withdraw(lease);
   await dropElements(deps.kernel, podElements(lease, 'delete'));
   session.afterwards(encodeRemoveLink(index));

@@ -1,5 +1,14 @@
 /** DELs that are promised and not carried out yet: hello payloads, a file each, by the binary or by us. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { leaseKey } from './lease.ts';
 import type { Attachment } from './spec.ts';
@@ -33,11 +42,23 @@ const parse = (bytes: Buffer): Attachment | undefined => {
   return containerId && ifname ? { containerId, ifname } : undefined;
 };
 
+const HALF_WRITTEN_MS = 60_000;
+
 export function openDelQueue(dir: string): DelQueue {
   const remover = (file: string) => (): void => rmSync(join(dir, file), { force: true });
 
-  const all: DelQueue['all'] = damaged =>
-    (existsSync(dir) ? readdirSync(dir) : [])
+  /** Of a binary that was killed while it wrote; one that lives needs less than a millisecond. */
+  const dropHalfWritten = (files: readonly string[]): void => {
+    for (const file of files) {
+      const age = Date.now() - (statSync(join(dir, file), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (age > HALF_WRITTEN_MS) remover(file)();
+    }
+  };
+
+  const all: DelQueue['all'] = damaged => {
+    const files = existsSync(dir) ? readdirSync(dir) : [];
+    dropHalfWritten(files.filter(file => file.startsWith('.')));
+    return files
       .filter(file => !file.startsWith('.'))
       .flatMap(file => {
         const attachment = parse(readFileSync(join(dir, file)));
@@ -46,6 +67,7 @@ export function openDelQueue(dir: string): DelQueue {
         remover(file)();
         return [];
       });
+  };
 
   const find: DelQueue['find'] = attachment => {
     const file = leaseKey(attachment);
@@ -55,8 +77,13 @@ export function openDelQueue(dir: string): DelQueue {
   const put: DelQueue['put'] = attachment => {
     const file = leaseKey(attachment);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    writeFileSync(join(dir, `.${file}`), payload(attachment), { mode: 0o600 });
-    renameSync(join(dir, `.${file}`), join(dir, file));
+    try {
+      writeFileSync(join(dir, `.${file}`), payload(attachment), { mode: 0o600 });
+      renameSync(join(dir, `.${file}`), join(dir, file));
+    } catch (error) {
+      remover(`.${file}`)();
+      throw error;
+    }
     return { ...attachment, done: remover(file) };
   };
   return { all, find, put };
