@@ -22,13 +22,7 @@ type Repository = { readonly uri: string; readonly suite: string };
 /** Debian's key; its package is on every Debian machine. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-const DEFAULT_REPOSITORIES: readonly Repository[] = [
-  { uri: 'http://mirror.example/debian', suite: SUITE },
-  { uri: 'http://mirror.example/debian', suite: `${SUITE}-updates` },
-  { uri: 'http://mirror.example/debian-security', suite: `${SUITE}-security` },
-];
-
-/** The mirrors that this machine uses for the release; Debian's own where it uses none. */
+/** The mirrors that this machine uses for the release. */
 async function repositories(): Promise<readonly Repository[]> {
   const format = '$(ORIGIN) $(RELEASE) $(REPO_URI)';
   const lines = await run(['apt-get', 'indextargets', '--format', format, 'Created-By: Packages']);
@@ -36,7 +30,11 @@ async function repositories(): Promise<readonly Repository[]> {
     const [origin, suite = '', uri = ''] = line.split(' ');
     return origin === 'Debian' && (suite === SUITE || suite.startsWith(`${SUITE}-`)) ? [{ uri, suite }] : [];
   });
-  return found.some(({ suite }) => suite === SUITE) ? found : DEFAULT_REPOSITORIES;
+  if (!found.some(({ suite }) => suite === SUITE))
+    throw new Error(
+      `apt of this machine has no source of Debian ${SUITE}, which the image is made of: add one to /etc/apt/sources.list.d and run apt-get update`,
+    );
+  return found;
 }
 
 const configText = (folder: string, arch: Arch): string =>
