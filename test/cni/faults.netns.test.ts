@@ -55,8 +55,16 @@ function fused(kernel: LinuxKernel, fuse: Fuse): LinuxKernel {
       get: guard('get', rt.get),
       dump: guard('dump', rt.dump),
     },
-    links: { ...links, get: guard('links.get', links.get), remove: guard('links.remove', links.remove) },
-    nft: { ...nft, elements: guard('elements', nft.elements), apply: guard('apply', nft.apply) },
+    links: {
+      ...links,
+      get: guard('links.get', (name: string) => links.get(name)),
+      remove: guard('links.remove', (name: string) => links.remove(name)),
+    },
+    nft: {
+      ...nft,
+      elements: guard('elements', (...args: Parameters<typeof nft.elements>) => nft.elements(...args)),
+      apply: guard('apply', (text: string) => nft.apply(text)),
+    },
   };
 }
 
