@@ -1,9 +1,10 @@
 /** ADD, from request to result; whatever fails on the way is undone. */
 import type { Ip } from '../types.ts';
-import { attach, detach, linkName, randomMac } from './attach.ts';
+import { attach, detach } from './attach.ts';
 import { del, free } from './del.ts';
 import { CniError, CODES } from './errors.ts';
 import { type Lease, leaseKey, ownerName } from './lease.ts';
+import { linkName, randomMac } from './plumb.ts';
 import { portClash } from './ports.ts';
 import { addResult } from './result.ts';
 import type { Session } from './session.ts';

@@ -1,49 +1,23 @@
 /**
- * One pod's wire in the kernel: made, taken away, mended, inspected. Both ends are born by one
+ * One pod's wire in the kernel: made, taken away, mended. Both ends are born by one
  * message; what follows in the pod is sent without waiting, and its kernel works it off in order.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX } from '../constants.ts';
-import { familyOf, hostCidr, networkOf } from '../ip.ts';
-import { addAddress, addressesOn } from '../platform/linux/addr.ts';
+import { BRIDGE, BRIDGE_MAC, NFT_TABLE } from '../constants.ts';
+import { familyOf, hostCidr } from '../ip.ts';
+import { addAddress } from '../platform/linux/addr.ts';
 import { isExists, isNotFound } from '../platform/linux/errors.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import { changeLink, createVeth, linksOn } from '../platform/linux/link.ts';
-import { indexesOn } from '../platform/linux/names.ts';
 import { replaceNeighbour } from '../platform/linux/neigh.ts';
-import { addRoute, replaceRoute, routesOn } from '../platform/linux/route.ts';
+import { addRoute, replaceRoute } from '../platform/linux/route.ts';
 import { untilLocal, untilRunning } from '../platform/linux/running.ts';
-import type { ElementChange, Link, Neighbour, Route } from '../platform/linux/types.ts';
+import type { ElementChange, Link } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { podElements } from './antispoof.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Lease } from './lease.ts';
+import { ANY, gatewayFor, podNeighbours, podRoutes } from './plumb.ts';
 import type { PodSide } from './session.ts';
-
-/** Fits IFNAMSIZ: two characters and eleven of a hash. */
-export const linkName = (containerId: string, ifname: string): string =>
-  VETH_PREFIX + createHash('sha256').update(`${containerId}:${ifname}`).digest('hex').slice(0, 11);
-
-/** Locally administered, so that no vendor's can be met; explicit, so that udev has no reason to choose another. */
-export const randomMac = (): string => `02:${(randomBytes(5).toString('hex').match(/../g) ?? []).join(':')}`;
-
-const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip => {
-  const gateway = gateways.find(g => familyOf(g) === familyOf(ip));
-  if (gateway === undefined) throw new CniError(CODES.broken, `the node has no gateway for ${ip}`);
-  return gateway;
-};
-
-/** The node's route to a pod, by the pod's own veth, from the node's gateway address. */
-const podRoutes = (lease: Lease, gateways: readonly Ip[]): readonly Route[] =>
-  lease.ips.map(ip => ({
-    dst: hostCidr(ip),
-    kind: 'unicast',
-    link: lease.link,
-    src: gatewayFor(ip, gateways),
-  }));
-
-const podNeighbours = (lease: Lease): readonly Neighbour[] =>
-  lease.ips.map(ip => ({ link: lease.link, ip, mac: lease.podMac }));
 
 const exists = (lease: Lease): CniError =>
   new CniError(
@@ -75,8 +49,6 @@ async function must(link: Promise<Link | undefined>, name: string): Promise<numb
   if (found === undefined) throw vanished(name);
   return found.index;
 }
-
-const ANY: Readonly<Record<4 | 6, Cidr>> = { 4: '0.0.0.0/0' as Cidr, 6: '::/0' as Cidr };
 
 /** A pod that has a default route by another interface keeps it: the first one wins. */
 const offerRoute = (pod: PodSide, index: number, dst: Cidr, via: Ip): Promise<readonly Cidr[]> =>
@@ -206,60 +178,6 @@ export async function detach(kernel: LinuxKernel, lease: Lease): Promise<void> {
   });
 }
 
-export type HostView = {
-  readonly links: ReadonlyMap<string, Link>;
-  /** Routes by pods' links. */
-  readonly podRoutes: readonly Route[];
-  readonly routes: ReadonlySet<string>;
-  readonly neighbours: ReadonlySet<string>;
-};
-
-const routeKey = (route: Route): string => `${route.link} ${route.dst} ${route.src}`;
-const neighbourKey = (n: Neighbour): string => `${n.link} ${n.ip} ${n.mac}`;
-
-/** The node's side of all pods, read once. */
-export async function viewHost(kernel: LinuxKernel): Promise<HostView> {
-  const [links, routes, neighbours] = await Promise.all([
-    kernel.links.list(),
-    kernel.routes.ours(),
-    kernel.neighbours.permanent(),
-  ]);
-  return {
-    links: new Map(links.map(link => [link.name, link])),
-    podRoutes: routes.filter(route => route.link?.startsWith(VETH_PREFIX)),
-    routes: new Set(routes.map(routeKey)),
-    neighbours: new Set(neighbours.map(neighbourKey)),
-  };
-}
-
-/** Addresses that lead to a pod's link of which no lease knows, with that link. */
-export function orphanAddresses(view: HostView, leases: readonly Lease[]): ReadonlyMap<Ip, string> {
-  const known = new Set(leases.map(lease => lease.link));
-  return new Map(
-    view.podRoutes.flatMap(({ dst, link = '' }) =>
-      known.has(link) ? [] : [[networkOf(dst), link] as const],
-    ),
-  );
-}
-
-/** What is wrong with the node's side of a pod, in words. */
-export function hostFaults(view: HostView, lease: Lease, gateways: readonly Ip[]): readonly string[] {
-  const link = view.links.get(lease.link);
-  if (link === undefined) return [`host link ${lease.link} is missing`];
-  const bridge = view.links.get(BRIDGE)?.index;
-  return [
-    ...(link.up ? [] : [`host link ${lease.link} is down`]),
-    ...(link.master === bridge ? [] : [`host link ${lease.link} is no port of ${BRIDGE}`]),
-    ...(link.isolated === true ? [] : [`host link ${lease.link} is not isolated`]),
-    ...podRoutes(lease, gateways)
-      .filter(r => !view.routes.has(routeKey(r)))
-      .map(r => `the node's route to ${r.dst} is missing`),
-    ...podNeighbours(lease)
-      .filter(n => !view.neighbours.has(neighbourKey(n)))
-      .map(n => `the node's neighbour entry of ${n.ip} is missing`),
-  ];
-}
-
 /** Mends the node's side of a living pod. */
 export const restoreHostSide = async (
   kernel: LinuxKernel,
@@ -268,38 +186,3 @@ export const restoreHostSide = async (
 ): Promise<void> => {
   await wireHostSide(kernel, lease, gateways, await bridgeIndex(kernel));
 };
-
-/** Default routes by the pod's interface that the runtime's record has and the pod has not. */
-async function routeFaults(
-  pod: PodSide,
-  lease: Lease,
-  recorded: readonly Cidr[],
-): Promise<readonly string[]> {
-  const routes = await routesOn(pod.rt, indexesOn(linksOn(pod.rt))).defaults();
-  const there = routes.filter(route => route.link === lease.ifname).map(route => route.dst);
-  return [...new Set(lease.ips.map(ip => ANY[familyOf(ip)]))]
-    .filter(dst => recorded.includes(dst) && !there.includes(dst))
-    .map(dst => `the route ${dst} by ${lease.ifname} is missing in the pod`);
-}
-
-/**
- * What is wrong inside the pod, whose routes by the runtime's record are `recorded`. A later
- * plugin may have added to it, changed the MAC, or taken a default route to itself.
- */
-export async function podFaults(
-  pod: PodSide,
-  lease: Lease,
-  recorded: readonly Cidr[],
-): Promise<readonly string[]> {
-  const link = await linksOn(pod.rt).get(lease.ifname);
-  if (link === undefined) return [`interface ${lease.ifname} is missing in the pod`];
-  const addresses = (await addressesOn(pod.rt, indexesOn(linksOn(pod.rt))).list(lease.ifname)).map(
-    a => a.address,
-  );
-  const wanted: readonly string[] = lease.ips.map(hostCidr);
-  return [
-    ...(link.up ? [] : [`interface ${lease.ifname} is down in the pod`]),
-    ...wanted.filter(a => !addresses.includes(a)).map(a => `address ${a} is missing in the pod`),
-    ...(await routeFaults(pod, lease, recorded)),
-  ];
-}

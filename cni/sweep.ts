@@ -4,18 +4,12 @@ import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { ElementChange, Nft } from '../platform/linux/types.ts';
 import type { Ip } from '../types.ts';
 import { antiSpoofTable, podElementsText } from './antispoof.ts';
-import {
-  dropElements,
-  type HostView,
-  hostFaults,
-  linkName,
-  orphanAddresses,
-  restoreHostSide,
-  viewHost,
-} from './attach.ts';
+import { dropElements, restoreHostSide } from './attach.ts';
 import { del } from './del.ts';
 import { missingElements, strayElements, withoutElements } from './elements.ts';
+import { type HostView, hostFaults, orphanAddresses, viewHost } from './inspect.ts';
 import { type Lease, leaseKey } from './lease.ts';
+import { linkName } from './plumb.ts';
 import type { VerbDeps } from './verbs.ts';
 
 /** Those of links that are gone: a pod whose lease was lost lives on, and needs its own. */

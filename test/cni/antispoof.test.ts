@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { antiSpoofTable, podElements, podElementsText } from '../../cni/antispoof.ts';
-import { linkName, randomMac } from '../../cni/attach.ts';
 import { listedElements, missingElements, strayElements, withoutElements } from '../../cni/elements.ts';
+import { linkName, randomMac } from '../../cni/plumb.ts';
 import { golden } from '../golden.ts';
 import { lease } from './leases.ts';
 
