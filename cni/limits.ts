@@ -1,6 +1,7 @@
 /** How fast a pod may send and receive (annotations kubernetes.io/*-bandwidth), as runtimes hand it on. Pure. */
 import type { Bucket } from '../platform/linux/tc.ts';
 import { CniError, CODES } from './errors.ts';
+import { folded } from './folded.ts';
 
 /** Seen from the pod: `ingress` is what it receives. */
 export type Limits = { readonly ingress?: Bucket; readonly egress?: Bucket };
@@ -36,9 +37,9 @@ function bucket(name: string, rate: unknown = 0, burst: unknown = 0): Bucket | u
 export function parseLimits(value: unknown): Limits | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'object') throw new CniError(CODES.badConfig, 'bandwidth is no object');
-  const { ingressRate, ingressBurst, egressRate, egressBurst } = value as Record<string, unknown>;
-  const ingress = bucket('ingress', ingressRate, ingressBurst);
-  const egress = bucket('egress', egressRate, egressBurst);
+  const { ingressrate, ingressburst, egressrate, egressburst } = folded(value);
+  const ingress = bucket('ingress', ingressrate, ingressburst);
+  const egress = bucket('egress', egressrate, egressburst);
   if (ingress === undefined && egress === undefined) return undefined;
   return { ...(ingress && { ingress }), ...(egress && { egress }) };
 }

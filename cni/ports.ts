@@ -11,6 +11,7 @@ import { concatKey } from '../platform/linux/nfset.ts';
 import type { ElementChange } from '../platform/linux/types.ts';
 import type { Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
+import { folded } from './folded.ts';
 import type { Lease } from './lease.ts';
 
 /** Numbers of the protocols that have ports. */
@@ -49,12 +50,12 @@ function hostIpOf(given: unknown, mapping: unknown): Ip | undefined {
 /** One of `runtimeConfig.portMappings`; undefined for those that ask for no port of the node. Throws CniError. */
 export function parsePort(mapping: unknown): PortMapping | undefined {
   if (typeof mapping !== 'object' || mapping === null) throw badPort(mapping, 'is no object');
-  const { hostPort, containerPort, protocol = 'tcp', hostIP } = mapping as Record<string, unknown>;
+  const { hostport: hostPort, containerport: containerPort, protocol = 'tcp', hostip } = folded(mapping);
   if (hostPort === undefined || hostPort === 0) return undefined;
   if (!isPort(hostPort) || !isPort(containerPort)) throw badPort(mapping, 'has no port from 1 to 65535');
   const name = String(protocol).toLowerCase();
   if (!(name in PROTOCOLS)) throw badPort(mapping, 'has a protocol that is none of tcp, udp, sctp');
-  const hostIp = hostIpOf(hostIP, mapping);
+  const hostIp = hostIpOf(hostip, mapping);
   return { hostPort, containerPort, protocol: name as PortProtocol, ...(hostIp !== undefined && { hostIp }) };
 }
 

@@ -112,7 +112,8 @@ async function ask(netns: string, protocol: 'tcp' | 'udp', address: string, port
 }
 
 test('from outside, both families and protocols, the pod sees who asks', async () => {
-  const pod = await addPod(mappings(TCP, UDP));
+  const spelt = { HostPort: 8080, ContainerPort: 80, Protocol: 'udp', HostIP: '' };
+  const pod = await addPod(mappings(TCP, spelt));
   await serve(pod, 'web');
   for (const protocol of ['tcp', 'udp'] as const) {
     assert.equal(await ask(outside, protocol, NODE.v4, 8080), `web ${CLIENT.v4}`);

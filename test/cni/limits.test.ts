@@ -12,6 +12,11 @@ test('bits as runtimes give them become bytes', () => {
   });
 });
 
+test('as containerd spells it', () => {
+  const spelt = { IngressRate: 8_000_000, IngressBurst: 0xffff_ffff, EgressRate: 0, EgressBurst: 0 };
+  assert.deepEqual(parseLimits(spelt), { ingress: { rate: 1_000_000, burst: 65_536 } });
+});
+
 test('a burst that nobody has set is chosen, one that is too small is raised', () => {
   for (const egressBurst of [0, 1, 0x7fff_ffff, 0xffff_ffff])
     assert.deepEqual(parseLimits({ egressRate: 1_000_000, egressBurst }), {

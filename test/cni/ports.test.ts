@@ -30,6 +30,8 @@ test('mappings as runtimes write them', () => {
     dns,
   );
   assert.equal(parsePort({ containerPort: 80, protocol: 'tcp' }), undefined);
+  // As containerd spells it.
+  assert.deepEqual(parsePort({ HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }), web);
 });
 
 test('whatever a mapping is, it is read, left out, or refused as a CNI error', () => {
