@@ -53,8 +53,9 @@ export function parsePort(mapping: unknown): PortMapping | undefined {
   const { hostport: hostPort, containerport: containerPort, protocol = 'tcp', hostip } = folded(mapping);
   if (hostPort === undefined || hostPort === 0) return undefined;
   if (!isPort(hostPort) || !isPort(containerPort)) throw badPort(mapping, 'has no port from 1 to 65535');
-  const name = String(protocol).toLowerCase();
-  if (!(name in PROTOCOLS)) throw badPort(mapping, 'has a protocol that is none of tcp, udp, sctp');
+  const name = typeof protocol === 'string' ? protocol.toLowerCase() : '';
+  if (!Object.hasOwn(PROTOCOLS, name))
+    throw badPort(mapping, 'has a protocol that is none of tcp, udp, sctp');
   const hostIp = hostIpOf(hostip, mapping);
   return { hostPort, containerPort, protocol: name as PortProtocol, ...(hostIp !== undefined && { hostIp }) };
 }

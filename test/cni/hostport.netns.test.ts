@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import {
@@ -178,6 +179,26 @@ test('DEL takes the port away; the next pod can have it at once', async () => {
   await serve(second, 'second');
   assert.equal(await ask(outside, 'tcp', NODE.v4, 8080), `second ${CLIENT.v4}`);
   assert.equal(await ask(outside, 'udp', NODE.v4, 8080), `second ${CLIENT.v4}`);
+});
+
+const PERSISTENT = `const s = require('dgram').createSocket('udp4'); s.bind(7777);
+const t = setInterval(() => s.send('x', 8080, process.argv[1]), 50);
+s.on('message', m => { console.log(String(m)); clearInterval(t); s.close(); clearTimeout(end); });
+const end = setTimeout(() => process.exit(), 6000);`;
+
+test('a UDP flow that began before the pod had the port reaches it too', async () => {
+  // As on a node with kube-proxy: connections are tracked, whoever asks.
+  await here(['nft', '-f', '-'], {
+    stdin:
+      'table inet tracked {\n chain c {\n type filter hook input priority 0;\n ct state new counter\n }\n}\n',
+  });
+  const answer = inPod(outside, process.execPath, '-e', PERSISTENT, NODE.v4);
+  await sleep(600);
+  const flows = await here(['sh', '-c', 'conntrack -L -p udp --orig-port-dst 8080 2>/dev/null']);
+  assert.match(flows, /dport=8080/);
+  await serve(await addPod(mappings(UDP)), 'web');
+  assert.equal((await answer).trim(), `web ${CLIENT.v4}`);
+  await here(['nft', 'delete', 'table', 'inet', 'tracked']);
 });
 
 test('the port of a pod that went without DEL can be had', async () => {
