@@ -14,7 +14,7 @@ import type { Ready, VerbDeps } from './verbs.ts';
 function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
   const { network, containerId, ifname, pod, ports, limits } = request;
   const link = linkName(containerId, ifname);
-  const macs = { hostMac: randomMac(), podMac: randomMac() };
+  const macs = { hostMac: randomMac(), podMac: request.mac ?? randomMac() };
   const wishes = { ...(ports.length > 0 && { ports }), ...(limits && { limits }) };
   return { network, containerId, ifname, link, ...macs, ips, mtu, pod, ...wishes };
 }

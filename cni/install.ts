@@ -26,7 +26,9 @@ export const conflist = (): string =>
       cniVersion: '1.0.0',
       cniVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'],
       name: 'weft',
-      plugins: [{ type: 'weft-cni', capabilities: { bandwidth: true, ips: true, portMappings: true } }],
+      plugins: [
+        { type: 'weft-cni', capabilities: { bandwidth: true, ips: true, mac: true, portMappings: true } },
+      ],
     },
     undefined,
     2,

@@ -40,6 +40,8 @@ export type CniOptions = {
   readonly log: Log;
   readonly now?: () => number;
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
+  /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
+  readonly failed?: (verb: string, error: CniError) => void;
   /** Addresses that have no holder any more. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
@@ -75,12 +77,9 @@ function newCounters() {
 
 type Counters = ReturnType<typeof newCounters>;
 
-async function serveCall(
-  deps: VerbDeps,
-  counters: Counters,
-  stopping: () => boolean,
-  socket: Socket,
-): Promise<void> {
+type Ends = { readonly stopping: () => boolean; readonly failed: (verb: string, error: CniError) => void };
+
+async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket: Socket): Promise<void> {
   const session = openSession(socket);
   const hello = await session.hello;
   const verb = hello.env.get('CNI_COMMAND') ?? '';
@@ -103,9 +102,10 @@ async function serveCall(
   } catch (error) {
     const failure = toCniError(error);
     // Without an answer the binary turns to our successor.
-    if (stopping() && failure.code === CODES.tryLater) return void socket.destroy();
+    if (ends.stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));
     counters.count(verb, performance.now() - begin, true);
+    ends.failed(verb, failure);
     deps.log.warn(
       { verb, code: failure.code, container: hello.env.get('CNI_CONTAINERID'), details: failure.details },
       failure.message,
@@ -180,9 +180,10 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   };
   const counters = newCounters();
   let stopping = false;
+  const ends: Ends = { stopping: () => stopping, failed: options.failed ?? (() => {}) };
   const server = createServer(
     socket =>
-      void serveCall(deps, counters, () => stopping, socket).catch(error =>
+      void serveCall(deps, counters, ends, socket).catch(error =>
         log.warn({ error: String(error) }, 'a CNI call broke off'),
       ),
   );

@@ -1,4 +1,5 @@
 /** What a runtime asks, checked in the order in which the reference library checks it. Pure. */
+import { BRIDGE_MAC } from '../constants.ts';
 import { parseCidr, parseIp } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
@@ -34,6 +35,8 @@ export type Request = {
   readonly pod: PodRef | undefined;
   /** Addresses that the runtime asks for. */
   readonly requested: readonly Ip[];
+  /** MAC that the runtime asks for, in small letters. */
+  readonly mac: string | undefined;
   /** Ports of the node that shall lead to the pod. */
   readonly ports: readonly PortMapping[];
   readonly limits: Limits | undefined;
@@ -163,6 +166,25 @@ function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly I
   });
 }
 
+const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/;
+
+/** By the conventions: environment, then `args.cni`, then `runtimeConfig`; the last one counts. */
+function requestedMac(conf: Json, args: ReadonlyMap<string, string>): string | undefined {
+  const runtime = isObject(conf.runtimeConfig) ? conf.runtimeConfig.mac : undefined;
+  const inline = isObject(conf.args) && isObject(conf.args.cni) ? conf.args.cni.mac : undefined;
+  const given = [runtime, inline, args.get('MAC')].find(mac => mac !== undefined && mac !== '');
+  if (given === undefined) return undefined;
+  const mac = typeof given === 'string' ? given.toLowerCase().replaceAll('-', ':') : '';
+  const group = (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+  if (!MAC.test(mac) || group || mac === BRIDGE_MAC || mac === '00:00:00:00:00:00')
+    throw new CniError(
+      CODES.badConfig,
+      `the MAC asked for, ${JSON.stringify(given)}, cannot be a pod's`,
+      `it must be six bytes in hex, of one receiver, and not the bridge's, ${BRIDGE_MAC}`,
+    );
+  return mac;
+}
+
 function requestedPorts(conf: Json): readonly PortMapping[] {
   const list = isObject(conf.runtimeConfig) ? (conf.runtimeConfig.portMappings ?? []) : [];
   if (!Array.isArray(list)) throw new CniError(CODES.badConfig, 'portMappings is no list');
@@ -226,6 +248,7 @@ export function parseRequest({ env, stdin, stdinUnreadable }: Hello): Request {
     netns: env.get('CNI_NETNS') ?? '',
     pod: podOf(args),
     requested: command === 'ADD' ? requestedIps(conf, args) : [],
+    mac: command === 'ADD' ? requestedMac(conf, args) : undefined,
     ports: command === 'ADD' ? requestedPorts(conf) : [],
     limits:
       command === 'ADD' && isObject(conf.runtimeConfig)

@@ -351,6 +351,26 @@ test('an address asked for that is taken, outside or reserved is refused with th
   assert.equal((await addPod({ env: { CNI_ARGS: 'IgnoreUnknown=1;IP=10.42.1.99' } })).v4, '10.42.1.99');
 });
 
+test('a MAC asked for is the pod’s, on the link, in the result and for the node', async () => {
+  const mac = 'c2:b0:57:49:47:f1';
+  const pod = await addPod({ config: { runtimeConfig: { mac } } });
+  assert.equal(pod.result.interfaces?.find(one => one.name === 'eth0')?.mac, mac);
+  assert.equal((await inPodJson(pod.netns, 'ip', '-j', 'link', 'show', 'eth0'))[0]?.address, mac);
+  await inPod('/proc/self/ns/net', 'ping', '-n', '-c1', '-W1', pod.v4);
+});
+
+test('refusals are told to whoever watches', async () => {
+  const told: string[] = [];
+  const podCidrs = ['10.42.1.0/30'] as unknown as typeof CONFIG.podCidrs;
+  await restart(
+    { failed: (verb, error) => void told.push(`${verb} ${error.code}`) },
+    { ...CONFIG, podCidrs },
+  );
+  await addPod();
+  await call('ADD', { id: newId(), netns: await newNetns() });
+  assert.deepEqual(told, ['ADD 101']);
+});
+
 test('pods forward, and take no router advertisements', async () => {
   const pod = await addPod();
   const read = (key: string) => inPod(pod.netns, 'cat', `/proc/sys/net/${key}`);

@@ -85,7 +85,7 @@ test('the conflist: its versions, and no more capabilities than there are', () =
   assert.equal(parsed.cniVersion, '1.0.0');
   assert.deepEqual(parsed.cniVersions, ['0.3.1', '0.4.0', '1.0.0', '1.1.0']);
   assert.deepEqual(parsed.plugins, [
-    { type: 'weft-cni', capabilities: { bandwidth: true, ips: true, portMappings: true } },
+    { type: 'weft-cni', capabilities: { bandwidth: true, ips: true, mac: true, portMappings: true } },
   ]);
 });
 

@@ -34,6 +34,7 @@ test('a sound ADD, whole', () => {
     netns: '/proc/1/ns/net',
     pod: { namespace: 'shop', name: 'cart', uid: 'u-1' },
     requested: ['10.42.1.9', 'fd42::9'],
+    mac: undefined,
     ports: [],
     limits: undefined,
     prevResult: undefined,
@@ -209,4 +210,31 @@ test('nothing on stdin or in the environment makes it throw anything but a CniEr
     { numRuns: 1_000 },
   );
   assert.ok(accepted > 0);
+});
+
+test('a MAC is taken from the runtime before the configuration before the environment', () => {
+  const env = { CNI_ARGS: 'MAC=02:00:00:00:00:01' };
+  const inline = { args: { cni: { mac: '02-00-00-00-00-02' } } };
+  assert.equal(request(env, {}).mac, '02:00:00:00:00:01');
+  assert.equal(request(env, inline).mac, '02:00:00:00:00:02');
+  assert.equal(
+    request(env, { ...inline, runtimeConfig: { mac: 'C2:00:00:00:00:AA' } }).mac,
+    'c2:00:00:00:00:aa',
+  );
+});
+
+test('a MAC that no pod can have is refused', () => {
+  for (const mac of [
+    'x',
+    '02:00',
+    '01:00:5e:00:00:01',
+    'ff:ff:ff:ff:ff:ff',
+    '00:00:00:00:00:00',
+    '02:77:65:66:74:00',
+    5,
+  ])
+    assert.throws(
+      () => request({}, { runtimeConfig: { mac } }),
+      (error: unknown) => error instanceof CniError && error.code === 7,
+    );
 });
