@@ -28,6 +28,16 @@ const ipJson = async (at: Namespace, ...args: readonly string[]): Promise<readon
   return text.trim() === '' ? [] : (JSON.parse(text) as Entry[]);
 };
 
+/** None where the lease was removed between the list and the look. */
+function leaseAt(path: string): readonly Lease[] {
+  try {
+    return [JSON.parse(readFileSync(path, 'utf8')) as Lease];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 const filesIn = (dir: string): readonly string[] => {
   try {
     return readdirSync(dir);
@@ -62,7 +72,7 @@ export async function traces(at: Namespace): Promise<Traces> {
   const names = filesIn(`${root}${LEASE_DIR}`);
   const leases = names
     .filter(name => !name.startsWith('.'))
-    .map(name => JSON.parse(readFileSync(`${root}${LEASE_DIR}/${name}`, 'utf8')) as Lease);
+    .flatMap(name => leaseAt(`${root}${LEASE_DIR}/${name}`));
   const files = [
     ...names.filter(name => name.startsWith('.')),
     ...filesIn(`${root}${DEL_QUEUE_DIR}`).map(name => `queued ${name}`),
