@@ -28,16 +28,36 @@ function peerChange(
   };
 }
 
-/** Changes to reach the plan, in the plan's order. `endpoints`: those to set now, by key. Removes nothing. */
+/**
+ * A peer that was given traffic before it had an endpoint, or the wrong one, has spent WireGuard's one initiation in
+ * 5 s. Without a session there is nothing to lose: it is made anew, and its first initiation goes at once.
+ */
+const madeAnew = (peer: PeerPlan, endpoint: Endpoint): readonly WgChange[] => [
+  { kind: 'remove', publicKey: peer.publicKey },
+  {
+    kind: 'peer',
+    publicKey: peer.publicKey,
+    endpoint,
+    allowedIps: peer.allowedIps,
+    keepalive: peer.keepalive,
+  },
+];
+
+/** Changes to reach the plan, in the plan's order. `endpoints`: those to set now, by key. Takes no peer away for good. */
 export function peerChanges(
   plan: MeshPlan,
   device: WgDevice,
   endpoints: ReadonlyMap<PublicKey, Endpoint>,
 ): readonly WgChange[] {
   const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
-  return plan.peers.flatMap(
-    peer => peerChange(peer, there.get(peer.publicKey), endpoints.get(peer.publicKey)) ?? [],
-  );
+  return plan.peers.flatMap((peer): readonly WgChange[] => {
+    const actual = there.get(peer.publicKey);
+    const endpoint = endpoints.get(peer.publicKey);
+    if (actual !== undefined && actual.latestHandshake === 0 && endpoint !== undefined)
+      return madeAnew(peer, endpoint);
+    const change = peerChange(peer, actual, endpoint);
+    return change === undefined ? [] : [change];
+  });
 }
 
 /** Peers of the device that the plan does not have. */
