@@ -25,40 +25,55 @@ export type Config = {
   readonly logLevel: string;
 };
 
+/** How a value is read, and the same as JSON Schema, for the Helm chart's values. */
+type Parse = { (v: unknown): Result<unknown>; readonly schema: Readonly<Record<string, unknown>> };
+
 type Field = {
   readonly default: unknown;
-  readonly parse: (v: unknown) => Result<unknown>;
+  readonly parse: Parse;
   readonly doc: string;
 };
 
 const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 const fail = (error: string): Result<never> => ({ ok: false, error });
 
-const integer = (min: number, max: number) => (v: unknown) =>
-  Number.isInteger(v) && (v as number) >= min && (v as number) <= max
-    ? ok(v)
-    : fail(`is ${JSON.stringify(v)}, but must be a whole number from ${min} to ${max}`);
+const parser = (schema: Parse['schema'], parse: (v: unknown) => Result<unknown>): Parse =>
+  Object.assign(parse, { schema });
 
-const bool = (v: unknown) =>
-  typeof v === 'boolean' ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be true or false`);
+const integer = (minimum: number, maximum: number): Parse =>
+  parser({ type: 'integer', minimum, maximum }, v =>
+    Number.isInteger(v) && (v as number) >= minimum && (v as number) <= maximum
+      ? ok(v)
+      : fail(`is ${JSON.stringify(v)}, but must be a whole number from ${minimum} to ${maximum}`),
+  );
 
-const text = (pattern: RegExp, shape: string) => (v: unknown) =>
-  typeof v === 'string' && pattern.test(v) ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be ${shape}`);
+const bool = parser({ type: 'boolean' }, v =>
+  typeof v === 'boolean' ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be true or false`),
+);
 
-const list = (item: (v: unknown) => Result<unknown>) => (v: unknown) => {
-  if (!Array.isArray(v)) return fail(`is ${JSON.stringify(v)}, but must be a list`);
-  const items = v.map(item);
-  const bad = items.find(i => !i.ok);
-  return bad ?? ok(items.map(i => (i as { value: unknown }).value));
-};
+const text = (pattern: RegExp, shape: string): Parse =>
+  parser({ type: 'string', pattern: pattern.source }, v =>
+    typeof v === 'string' && pattern.test(v) ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be ${shape}`),
+  );
 
-const optional = (parse: (v: unknown) => Result<unknown>) => (v: unknown) =>
-  v === undefined || v === null || v === '' ? ok(undefined) : parse(v);
+const list = (item: Parse): Parse =>
+  parser({ type: 'array', items: item.schema }, v => {
+    if (!Array.isArray(v)) return fail(`is ${JSON.stringify(v)}, but must be a list`);
+    const items = v.map(item);
+    const bad = items.find(i => !i.ok);
+    return bad ?? ok(items.map(i => (i as { value: unknown }).value));
+  });
 
-const cidr = (v: unknown): Result<Cidr> =>
-  typeof v === 'string' ? parseCidr(v) : fail(`${JSON.stringify(v)} is not a CIDR such as 10.42.0.0/16`);
+const optional = (parse: Parse): Parse =>
+  parser({ anyOf: [parse.schema, { type: 'null' }, { const: '' }] }, v =>
+    v === undefined || v === null || v === '' ? ok(undefined) : parse(v),
+  );
 
-const path = text(/^\/[^\0]*$/, 'an absolute path');
+const cidr = parser({ type: 'string' }, v =>
+  typeof v === 'string' ? parseCidr(v) : fail(`${JSON.stringify(v)} is not a CIDR such as 10.42.0.0/16`),
+);
+
+const path = text(/^\/\P{Cc}*$/u, 'an absolute path');
 const link = text(/^[^\s/:]{1,15}$/, 'the name of a network interface, such as eth0');
 
 /** Every setting: its default, how it is read, and the sentence that documents it. */
