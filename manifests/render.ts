@@ -2,10 +2,11 @@
  * The manifests that users apply, from one source.
  * `node manifests/render.ts` writes them; `--check` writes nothing and fails when one is stale.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { admission } from './admission.ts';
 import { agent } from './agent.ts';
+import { chart } from './helm/chart.ts';
 import { rights } from './rights.ts';
 import { settings } from './settings.ts';
 import { wireguard } from './wireguard.ts';
@@ -26,11 +27,15 @@ const headers: Readonly<Record<string, string>> = {
   'weft-userspace.yaml': `weft, as in weft.yaml, and wireguard-go for kernels without WireGuard.\n${NOTE}`,
 };
 
-/** File → its text. */
+/** File → its text: what kubectl applies, and the Helm chart. */
 export const rendered = (): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    Object.entries(variants).map(([file, manifests]) => [file, renderYaml(headers[file] ?? NOTE, manifests)]),
-  );
+  Object.fromEntries([
+    ...Object.entries(variants).map(([file, manifests]) => [
+      file,
+      renderYaml(headers[file] ?? NOTE, manifests),
+    ]),
+    ...Object.entries(chart()).map(([file, text]) => [`helm/weft/${file}`, text]),
+  ]);
 
 const inFolder = (file: string): string => join(import.meta.dirname, file);
 
@@ -48,7 +53,10 @@ export const stale = (): readonly string[] =>
 
 const main = (argv: readonly string[]): number => {
   if (!argv.includes('--check')) {
-    for (const [file, text] of Object.entries(rendered())) writeFileSync(inFolder(file), text);
+    for (const [file, text] of Object.entries(rendered())) {
+      mkdirSync(dirname(inFolder(file)), { recursive: true });
+      writeFileSync(inFolder(file), text);
+    }
     return 0;
   }
   const files = stale();

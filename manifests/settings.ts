@@ -8,7 +8,7 @@ import type { Manifest } from './yaml.ts';
 const CONFIG_FILE = 'config.json';
 
 /** Shown because a user should set it; all others are left to the agent's defaults. */
-const SHOWN = { clusterCidrs: fields.clusterCidrs.default };
+export const SHOWN_SETTINGS = { clusterCidrs: fields.clusterCidrs.default };
 
 /** Lines of at most 100 characters, or of one word. */
 const wrap = (text: string): readonly string[] =>
@@ -33,7 +33,7 @@ const map: V1ConfigMap = {
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: { name: CONFIG_MAP, namespace: NAMESPACE, labels: labels(AGENT) },
-  data: { [CONFIG_FILE]: `${JSON.stringify(SHOWN, undefined, 2)}\n` },
+  data: { [CONFIG_FILE]: `${JSON.stringify(SHOWN_SETTINGS, undefined, 2)}\n` },
 };
 
 export const settings: readonly Manifest[] = [{ object: map, comments: { data: DOC } }];

@@ -21,6 +21,7 @@ const CNI_PLUGINS = 'v1.9.1';
 const CNITOOL = 'v1.3.1';
 const WIREGUARD_GO = 'v0.0.0-20260522210424-ecfc5a8d5446';
 const COREDNS = 'v1.15.0';
+const HELM = 'v3.22.0';
 
 /** Without these every component calls itself v0.0.0-master, and version skew checks go astray. */
 const kubernetesVersion = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].flatMap(path => [
@@ -80,6 +81,7 @@ export const targets = {
     ...published('wireguard-go', 'golang.zx2c4.com/wireguard', WIREGUARD_GO),
     rename: { wireguard: 'wireguard-go' },
   },
+  helm: published('helm', 'helm.sh/helm/v3', HELM, ['cmd/helm']),
   coredns: published('coredns', 'github.com/coredns/coredns', COREDNS),
 } as const satisfies Readonly<Record<string, Target>>;
 
