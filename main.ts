@@ -1,16 +1,18 @@
-/** The agent of one node: settings → sources → plan → appliers. The only place that wires rooms together. */
+/**
+ * One program: `weft agent`, the agent of one node, and the verbs that ask agents (command/).
+ * Each loads only what it needs: a verb must not wait for the agent's rooms.
+ */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
-import { runAgent } from './agent/agent.ts';
 import { type Config, fields, parseConfig } from './config.ts';
 import { VERSION } from './version.ts';
 
 const USAGE = `weft ${VERSION}: the agent of one node
 
-  weft agent [--config FILE] [--node NAME] [--kubeconfig FILE]   run (the default)
+  weft agent [--config FILE] [--node NAME] [--kubeconfig FILE]   run it
   weft --print-config [--config FILE]                            print the settings in force
-  weft --version | --help
+  weft --version
+  weft help                                                      what you can ask agents
 
   --config      JSON file with settings (default /etc/weft/config.json; absent: all defaults)
   --node        name of this Node (default: environment NODE_NAME)
@@ -51,12 +53,13 @@ async function agent(
     return fail(
       'the name of this Node is not known: set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)',
     );
+  const [{ pino }, { runAgent }] = await Promise.all([import('pino'), import('./agent/agent.ts')]);
   const log = pino({ level: config.logLevel, base: { node: nodeName } }, pino.destination({ sync: true }));
   return runAgent({ config, nodeName, kubeconfig, log });
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
+async function own(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({ args: [...argv], options });
   if (values.help) return process.stdout.write(USAGE) ? 0 : 1;
   if (values.version) return process.stdout.write(`weft ${VERSION}\n`) ? 0 : 1;
   const config = parseConfig(readConfig(values.config));
@@ -67,9 +70,19 @@ async function main(argv: readonly string[]): Promise<number> {
     );
     return process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`) ? 0 : 1;
   }
-  const command = positionals[0] ?? 'agent';
-  if (command !== 'agent') return fail(`there is no command ${command}\n\n${USAGE}`);
   return agent(config.value, values.node, values.kubeconfig);
+}
+
+/** Options without a verb are the agent's, as of a DaemonSet that gives none. */
+async function main(argv: readonly string[]): Promise<number> {
+  const [first = 'agent', ...rest] = argv;
+  if (first === 'agent') return own(rest);
+  if (first.startsWith('-') && first !== '--help' && first !== '-h') return own(argv);
+  const [{ runCommand }, { processIo }] = await Promise.all([
+    import('./command/run.ts'),
+    import('./command/io.ts'),
+  ]);
+  return runCommand(argv, processIo());
 }
 
 try {

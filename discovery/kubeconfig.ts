@@ -106,10 +106,10 @@ function tokenFileOf(json: Readonly<Record<string, unknown>>, user: User): strin
   return typeof file === 'string' && file !== '' ? file : undefined;
 }
 
-async function fromFile(path: string): Promise<Access> {
+async function fromFile(path: string, wanted: string | undefined): Promise<Access> {
   const json = await parseText(readFileSync(path, 'utf8'));
   const dir = dirname(path);
-  const current = json['current-context'];
+  const current = wanted ?? json['current-context'];
   const context = need(
     newContexts(json.contexts as never).find(c => c.name === current),
     `has no context ${JSON.stringify(current)}: set current-context to one of its contexts`,
@@ -130,7 +130,11 @@ async function fromFile(path: string): Promise<Access> {
   };
 }
 
-async function choose(kubeconfig: string | undefined, env: Environment): Promise<Access> {
+async function choose(
+  kubeconfig: string | undefined,
+  context: string | undefined,
+  env: Environment,
+): Promise<Access> {
   if (kubeconfig === undefined && env.KUBERNETES_SERVICE_HOST) return inCluster(env);
   const path = kubeconfig ?? env.KUBECONFIG?.split(':')[0];
   if (!path)
@@ -138,7 +142,7 @@ async function choose(kubeconfig: string | undefined, env: Environment): Promise
       'no way to the API server is known: run in a pod, or give --kubeconfig or the environment variable KUBECONFIG',
     );
   try {
-    return await fromFile(path);
+    return await fromFile(path, context);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`cannot use the kubeconfig ${path}: ${message}`, { cause: error });
@@ -147,10 +151,15 @@ async function choose(kubeconfig: string | undefined, env: Environment): Promise
 
 /** `kubeconfig`, else the pod's service account, else KUBECONFIG. `apiServer` replaces the URL of any. */
 export async function findAccess(
-  options: { readonly kubeconfig?: string | undefined; readonly apiServer?: string | undefined },
+  options: {
+    readonly kubeconfig?: string | undefined;
+    /** Of the kubeconfig; undefined: its current one. */
+    readonly context?: string | undefined;
+    readonly apiServer?: string | undefined;
+  },
   env: Environment = process.env,
 ): Promise<Access> {
-  const access = await choose(options.kubeconfig, env);
+  const access = await choose(options.kubeconfig, options.context, env);
   return options.apiServer === undefined
     ? access
     : { ...access, server: options.apiServer.replace(/\/+$/, '') };

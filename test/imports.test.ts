@@ -83,6 +83,7 @@ const SOCKETS: Readonly<Record<string, string>> = {
   'cni/session.ts': 'type of a connection',
   'cni/remote.ts': 'speaks netlink over that socket',
   'agent/http.ts': 'health and status',
+  'command/local.ts': 'the agent’s unix socket',
   'discovery/client.ts': 'the API server',
   'discovery/kubeconfig.ts': 'what is an address and what a name',
   'discovery/resolve.ts': 'names of force-endpoint',

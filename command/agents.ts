@@ -1,0 +1,19 @@
+/** The agents of a cluster, as a verb asks them: on this node, or through the API server. */
+
+export type AgentRef = {
+  readonly node: string;
+  /** `weft-x7k2p`; undefined where it is asked on its own node. */
+  readonly pod: string | undefined;
+  /** Why it cannot be asked, in words: its pod is not running. */
+  readonly absent: string | undefined;
+};
+
+export type Agents = {
+  /** local: the node's own socket, one node. remote: exec into pods, with the user's own rights. */
+  readonly kind: 'local' | 'remote';
+  /** Sorted by node. */
+  readonly list: () => Promise<readonly AgentRef[]>;
+  /** JSON that the agent answers to GET `path`, such as `/status`. Rejects with what failed, and where. */
+  readonly get: (node: string, path: string, timeoutMs?: number) => Promise<unknown>;
+  readonly close: () => void;
+};

@@ -1,0 +1,45 @@
+/** The agent of this node, by its unix socket, which only root may open. */
+import { request } from 'node:http';
+import type { Agents } from './agents.ts';
+
+const TIMEOUT_MS = 10_000;
+
+function getText(socketPath: string, path: string, timeoutMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, timeout: timeoutMs, headers: { host: 'weft' } }, response => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', chunk => {
+        body += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () =>
+        response.statusCode === 200 ? resolve(body) : reject(new Error(`GET ${path}: ${body.trim()}`)),
+      );
+    });
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1_000} s`)));
+    call.on('error', error =>
+      reject(
+        (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
+          ? new Error(`the agent of this node is not running: nobody listens on ${socketPath}`)
+          : error,
+      ),
+    );
+    call.end();
+  });
+}
+
+export function openLocal(socketPath: string): Agents {
+  const get = async (path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> =>
+    JSON.parse(await getText(socketPath, path, timeoutMs)) as unknown;
+  let name: Promise<string> | undefined;
+  return {
+    kind: 'local',
+    list: async () => {
+      name ??= get('/status').then(status => (status as { readonly node: string }).node);
+      return [{ node: await name, pod: undefined, absent: undefined }];
+    },
+    get: (_node, path, timeoutMs) => get(path, timeoutMs),
+    close: () => {},
+  };
+}

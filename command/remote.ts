@@ -1,0 +1,91 @@
+/**
+ * Agents through the API server: their pods by label, and in each the verb `get` by exec. All with the rights of
+ * the user's kubeconfig; no agent listens where a network could reach it.
+ */
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { clientOf } from '../discovery/client.ts';
+import { findAccess } from '../discovery/kubeconfig.ts';
+import type { AgentRef, Agents } from './agents.ts';
+import { openExec } from './exec.ts';
+import type { Where } from './types.ts';
+
+const TIMEOUT_MS = 20_000;
+
+/** Of the agents' pods; manifests/names.ts sets it. */
+const SELECTOR = 'app.kubernetes.io/name=weft';
+
+type Pod = {
+  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly spec: { readonly nodeName?: string };
+  readonly status?: {
+    readonly phase?: string;
+    readonly containerStatuses?: readonly {
+      readonly state?: { readonly running?: unknown; readonly waiting?: { readonly reason?: string } };
+    }[];
+  };
+};
+
+function absence({ metadata, status }: Pod): string | undefined {
+  const state = status?.containerStatuses?.[0]?.state;
+  if (state?.running !== undefined) return undefined;
+  const why = state?.waiting?.reason ?? status?.phase ?? 'unknown';
+  return `its pod ${metadata.name} is not running (${why}): see kubectl -n weft describe pod ${metadata.name}`;
+}
+
+const refOf = (pod: Pod): AgentRef => ({
+  node: pod.spec.nodeName ?? '',
+  pod: pod.metadata.name,
+  absent: absence(pod),
+});
+
+/** Of two pods on one node, as in a rollout, the one that runs. */
+function byNode(pods: readonly Pod[]): readonly AgentRef[] {
+  const refs = new Map<string, AgentRef>();
+  for (const ref of pods.map(refOf).filter(r => r.node !== ''))
+    if (refs.get(ref.node)?.absent !== undefined || !refs.has(ref.node)) refs.set(ref.node, ref);
+  return [...refs.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** As kubectl looks for it, except that of several files in KUBECONFIG the first is taken. */
+function kubeconfigOf(where: Where, env: Readonly<Record<string, string | undefined>>): string {
+  const inHome = join(env.HOME ?? homedir(), '.kube', 'config');
+  const path = where.kubeconfig ?? env.KUBECONFIG?.split(':').find(Boolean) ?? inHome;
+  if (!existsSync(path))
+    throw new Error(
+      `there is no kubeconfig ${path}: say --kubeconfig FILE, or run as root on a node whose agent is running`,
+    );
+  return path;
+}
+
+/** Rejects with what is missing. */
+export async function openRemote(
+  where: Where,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Agents> {
+  const access = await findAccess({ kubeconfig: kubeconfigOf(where, env), context: where.context }, env);
+  const client = clientOf(access, TIMEOUT_MS);
+  const exec = openExec(access, where.namespace);
+  let refs: Promise<readonly AgentRef[]> | undefined;
+
+  const read = async (): Promise<readonly AgentRef[]> => {
+    const path = `/api/v1/namespaces/${encodeURIComponent(where.namespace)}/pods`;
+    const answer = (await client.get(path, { query: { labelSelector: SELECTOR } })) as { items?: Pod[] };
+    const found = byNode(answer.items ?? []);
+    if (found.length > 0) return found;
+    throw new Error(
+      `no weft pods (${SELECTOR}) in namespace ${where.namespace} of ${client.server}: install weft, or say --namespace`,
+    );
+  };
+  const list = (): Promise<readonly AgentRef[]> => {
+    refs ??= read();
+    return refs;
+  };
+  const get = async (node: string, path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> => {
+    const ref = (await list()).find(r => r.node === node);
+    if (ref?.pod === undefined) throw new Error(`there is no weft agent on a node ${node}`);
+    return JSON.parse(await exec(ref.pod, ['weft', 'get', path], timeoutMs)) as unknown;
+  };
+  return { kind: 'remote', list, get, close: client.close };
+}

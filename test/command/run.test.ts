@@ -1,0 +1,79 @@
+/** The command line: help from the table, words for what is not understood, exit codes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Agents } from '../../command/agents.ts';
+import { runCommand } from '../../command/run.ts';
+import { EXIT, type Io } from '../../command/types.ts';
+import { verbs } from '../../command/verbs.ts';
+import { VERSION } from '../../version.ts';
+
+const noAgents = async (): Promise<Agents> => {
+  throw new Error('there is nobody');
+};
+
+async function said(
+  argv: readonly string[],
+  more: Partial<Io> = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  let [out, err] = ['', ''];
+  const io: Io = {
+    out: text => {
+      out += text;
+    },
+    err: text => {
+      err += text;
+    },
+    color: false,
+    width: undefined,
+    env: {},
+    name: 'weft',
+    agents: noAgents,
+    ...more,
+  };
+  const code = await runCommand(argv, io);
+  return { code, out, err };
+}
+
+test('help names every verb, and each has a help of its own', async () => {
+  const { code, out } = await said(['help']);
+  assert.equal(code, EXIT.ok);
+  for (const [name, load] of Object.entries(verbs)) {
+    const verb = await load();
+    assert.equal(verb.name, name);
+    assert.ok(out.includes(`  ${name.padEnd(12)}  ${verb.summary}`), name);
+    assert.doesNotMatch(verb.summary, /^[A-Z]|\.$/, name);
+    const own = await said(['help', name], { name: 'kubectl weft' });
+    assert.ok(own.out.includes(`kubectl weft ${name}`), own.out);
+    assert.doesNotMatch(own.out, /\{weft\}/);
+    assert.deepEqual(await said([name, '--help'], { name: 'kubectl weft' }), own);
+  }
+});
+
+test('an unknown verb is answered with the one that was meant', async () => {
+  const near = await said(['versoin']);
+  assert.equal(near.code, EXIT.usage);
+  assert.equal(near.err, 'weft: there is no verb versoin: did you mean version?\n');
+  const far = await said(['constructor']);
+  assert.equal(far.err, 'weft: there is no verb constructor: see weft help\n');
+});
+
+test('unknown options and outputs are usage errors with the way to the help', async () => {
+  for (const args of [['--colour'], ['-o', 'yaml']]) {
+    const { code, err } = await said(['version', ...args]);
+    assert.equal(code, EXIT.usage);
+    assert.match(err, /see weft help version\n$/);
+  }
+});
+
+test('version, for people and programs', async () => {
+  assert.equal((await said(['version'])).out, `weft ${VERSION}\n`);
+  assert.deepEqual(JSON.parse((await said(['version', '-o', 'json'])).out), { version: VERSION });
+});
+
+test('that nobody can be asked is said, with an exit code of its own', async () => {
+  const { code, err, out } = await said(['get', '/status']);
+  assert.deepEqual(
+    { code, err, out },
+    { code: EXIT.unreachable, err: 'weft get: there is nobody\n', out: '' },
+  );
+});
