@@ -52,6 +52,7 @@ async function status(s: ReportSources): Promise<Answer> {
   return json({
     version: VERSION,
     node: s.nodeName,
+    location: s.discovery.own()?.fact.location,
     ready: isReady(all),
     parts: all,
     engine: outcome?.engine ?? { kind: 'none', reason: 'starting' },

@@ -5,6 +5,7 @@ type Load = () => Promise<Verb>;
 
 /** In the order of `weft help`. */
 export const verbs: Readonly<Record<string, Load>> = {
+  dashboard: async () => (await import('./dashboard.ts')).dashboard,
   get: async () => (await import('./get.ts')).get,
   version: async () => (await import('./version.ts')).version,
 };
