@@ -12,18 +12,20 @@ const link = (node: string): string => `<a href="?node=${encodeURIComponent(node
 const badge = (state: string): string => `<span class="badge ${state}">${state}</span>`;
 
 function summary({ nodes, links, states, problems }: View): string {
-  const unknown = nodes.filter(n => n.state === 'unknown').length;
-  const good = problems.length === 0 && nodes.every(n => n.state === 'ready');
+  const unknown = nodes.filter(n => n.state === 'unknown');
+  const silent = unknown.filter(n => n.reasons.length > 0).length;
+  const unasked = unknown.length - silent;
+  const good = problems.length === 0 && silent === 0 && nodes.every(n => n.state !== 'trouble');
   const words = good
-    ? 'All well: every tunnel between the nodes is established.'
+    ? `All well: every ${unasked > 0 ? 'known ' : ''}tunnel between the nodes is established.`
     : [
         states.established < links.length
           ? `${plural(links.length - states.established, 'tunnel')} not established.`
           : 'Every known tunnel is established.',
-        ...(unknown > 0 ? [`${plural(unknown, 'agent')} gave no answer.`] : []),
+        ...(silent > 0 ? [`${plural(silent, 'agent')} gave no answer.`] : []),
       ].join(' ');
   const counts = STATES.filter(s => states[s] > 0).map(s => `<li>${badge(s)} ${states[s]}</li>`);
-  return `<p id="summary" class="${good ? 'good' : 'bad'}">${plural(nodes.length, 'node')}, ${plural(links.length, 'tunnel')}. ${words}</p><ul class="counts">${counts.join('')}</ul>`;
+  return `<p id="summary" class="${good ? 'good' : 'bad'}">${plural(nodes.length, 'node')}, ${plural(links.length, 'tunnel')}. ${words}${unasked > 0 ? ` ${plural(unasked, 'other agent')} cannot be asked from here.` : ''}</p><ul class="counts">${counts.join('')}</ul>`;
 }
 
 const problemItem = ({ from, to, state, reason }: Problem): string =>

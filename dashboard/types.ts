@@ -7,7 +7,7 @@ export type Report = {
   /** As last known, so that a node whose agent falls silent keeps its place. */
   readonly location: string | undefined;
   readonly status: ReportedStatus | undefined;
-  /** Why there is no status. */
+  /** Why there is no status; neither of the two: nobody asked. */
   readonly error: string | undefined;
 };
 

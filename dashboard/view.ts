@@ -17,7 +17,7 @@ const worse = (a: PeerState, b: PeerState): PeerState => (STATES.indexOf(a) >= S
 const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 const reasonsOf = ({ node, status, error }: Report): readonly string[] => {
-  if (status === undefined) return [error ?? `the agent of ${node} gave no answer`];
+  if (status === undefined) return error === undefined ? [] : [error];
   return [
     ...status.parts
       .filter(p => !p.ready)
@@ -94,7 +94,7 @@ const count = (links: readonly LinkView[]): View['states'] => {
   return states;
 };
 
-/** Nodes that only others speak of are shown too, as unknown. */
+/** Nodes that only others speak of are shown too, as unknown: nobody asked them, and that is no trouble. */
 function complete(reports: readonly Report[]): readonly Report[] {
   const known = new Set(reports.map(r => r.node));
   const others = new Set(reports.flatMap(r => (r.status?.peers ?? []).map(p => p.node)));

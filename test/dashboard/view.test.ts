@@ -106,6 +106,8 @@ describe('the page', () => {
     );
     const one = content(viewOf(silent(sample(3, ['a']), 'node02')), undefined);
     assert.match(one, /1 agent gave no answer/);
+    const local = content(viewOf(sample(3, ['a']).slice(0, 1)), undefined);
+    assert.match(local, /All well: every known tunnel .* 2 other agents cannot be asked from here/);
     assert.match(content(viewOf([]), undefined), /No agent was found/);
   });
 
