@@ -105,7 +105,7 @@ function complete(reports: readonly Report[]): readonly Report[] {
       node,
       location: undefined,
       status: undefined,
-      error: 'its agent was not asked',
+      error: undefined,
     })),
   ];
 }
