@@ -18,6 +18,8 @@ export type Config = {
   readonly unmasked: readonly Cidr[];
   readonly directLinks: readonly string[];
   readonly antiSpoofing: boolean;
+  readonly networkPolicy: boolean;
+  readonly policyKeepConnections: boolean;
   readonly healthAddress: string;
   readonly healthPort: number;
   readonly cniBinDir: string;
@@ -118,6 +120,16 @@ export const fields = {
     default: true,
     parse: bool,
     doc: 'Drop what a pod sends with an address or MAC that is not its own. Off for keepalived in pods.',
+  },
+  networkPolicy: {
+    default: true,
+    parse: bool,
+    doc: 'Enforce NetworkPolicies. Off: weft watches none and removes its rules, for clusters where another controller does it (k3s without --disable-network-policy).',
+  },
+  policyKeepConnections: {
+    default: false,
+    parse: bool,
+    doc: 'Let connections live on that a changed policy no longer allows. Off: they are cut.',
   },
   healthAddress: {
     default: '127.0.0.1',

@@ -27,6 +27,9 @@ export const NFT_TABLE = 'weft';
 /** nft table (inet) of pods' hostPorts: apart from the mesh's, which is rewritten whole when the mesh changes. */
 export const PORTS_TABLE = 'weft-ports';
 
+/** nft table (inet) of NetworkPolicies: there only while there is one. */
+export const POLICY_TABLE = 'weft-policy';
+
 /** Route protocol of all our routes; 119 ('w') is in no distribution's rt_protos. */
 export const ROUTE_PROTOCOL = 119;
 

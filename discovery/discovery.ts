@@ -13,7 +13,7 @@ import { type OwnNode, startOwn } from './own.ts';
 import { startPodCidrs } from './podcidrs.ts';
 import { startPublisher } from './publish.ts';
 import { type Lookup, startResolver, systemLookup } from './resolve.ts';
-import { loadState, startSaver } from './saver.ts';
+import { loadState, startStateSaver } from './saver.ts';
 import { podCidrsOf } from './state.ts';
 import { openStore } from './store.ts';
 import type { Candidate, NodeFact, OwnAddresses, WatchState } from './types.ts';
@@ -68,7 +68,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   let ownNode: OwnNode | undefined;
 
   const resolver = startResolver({ lookup: options.lookup ?? systemLookup, onChange, log, clock });
-  const saver = startSaver({ dir: stateDir, facts: store.facts, log, clock });
+  const saver = startStateSaver(stateDir, store.facts, log, clock);
   const publisher = startPublisher({
     ...shared,
     lastKnownKey: store.byName(nodeName)?.publicKey,

@@ -1,5 +1,5 @@
-/** Keeps nodes.json in step with the facts: written whole, only when changed, at most every two seconds. */
-import { join } from 'node:path';
+/** Keeps files in step with what is known: written whole, only when changed, at a bounded rate. */
+import { dirname, join } from 'node:path';
 import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
 import { messageOf } from './api-error.ts';
@@ -39,37 +39,39 @@ export type Saver = {
   readonly close: () => Promise<void>;
 };
 
-export function startSaver(options: {
-  readonly dir: string;
-  readonly facts: () => readonly NodeFact[];
+export type SaverOptions = {
+  readonly path: string;
+  readonly print: () => string;
+  /** Between the first mark and the writing, in milliseconds. */
+  readonly debounceMs: number;
+  /** What is not saved, and what follows: `the peers cannot be saved; …`. */
+  readonly trouble: string;
   readonly log: Log;
   readonly clock: Clock;
-}): Saver {
-  const { dir, facts, log, clock } = options;
-  const path = join(dir, STATE_FILE);
+};
+
+export function startSaver(options: SaverOptions): Saver {
+  const { path, print, debounceMs, trouble, log, clock } = options;
   let marked = false;
-  let written = printState(facts());
+  let written = print();
   const write = async (): Promise<undefined> => {
     if (!marked) return;
     marked = false;
-    const text = printState(facts());
+    const text = print();
     if (text === written) return;
-    privateFolder(dir);
+    privateFolder(dirname(path));
     await writeWholeLater(path, text);
     written = text;
   };
   const onError = (error: unknown): void => {
     marked = true;
-    log.error(
-      { path, error: messageOf(error) },
-      'the peers cannot be saved; without the API server a restart would not know them',
-    );
+    log.error({ path, error: messageOf(error) }, trouble);
   };
   let cancel = (): void => {};
   const runner = startRunner({
     run: write,
     onError,
-    minMs: DEBOUNCE_MS,
+    minMs: debounceMs,
     maxMs: RETRY_MAX_MS,
     retryMs: 5_000,
     timers: clock,
@@ -78,7 +80,7 @@ export function startSaver(options: {
     mark: () => {
       if (marked) return;
       marked = true;
-      cancel = clock.set(DEBOUNCE_MS, runner.mark);
+      cancel = clock.set(debounceMs, runner.mark);
     },
     close: async () => {
       cancel();
@@ -87,3 +89,19 @@ export function startSaver(options: {
     },
   };
 }
+
+/** Of the facts of Nodes. */
+export const startStateSaver = (
+  dir: string,
+  facts: () => readonly NodeFact[],
+  log: Log,
+  clock: Clock,
+): Saver =>
+  startSaver({
+    path: join(dir, STATE_FILE),
+    print: () => printState(facts()),
+    debounceMs: DEBOUNCE_MS,
+    trouble: 'the peers cannot be saved; without the API server a restart would not know them',
+    log,
+    clock,
+  });

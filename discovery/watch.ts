@@ -1,6 +1,6 @@
 /**
  * All objects of one kind, kept up to date: list in pages, then watch from the list's version,
- * and again from the last version whenever the connection ends. Only metadata is asked for.
+ * and again from the last version whenever the connection ends. Only metadata is asked for, where it is enough.
  *
  *   list ──► watch ──closed, silent, cut──► watch from the last version
  *     ▲        └──410, malformed──────────► list
@@ -16,8 +16,11 @@ import { readLines } from './lines.ts';
 import type { WatchState } from './types.ts';
 import { type KubeObject, parseListPage, parseWatchLine } from './watchevent.ts';
 
-const LIST_ACCEPT = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json';
-const WATCH_ACCEPT = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json';
+const METADATA = {
+  list: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json',
+  watch: 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json',
+} as const;
+const WHOLE = { list: 'application/json', watch: 'application/json' } as const;
 
 /** A watch that ends before this is an error, whatever it said: else a server could keep us in a circle. */
 const AT_ONCE_MS = 1_000;
@@ -35,7 +38,7 @@ export type WatchLimits = {
   /** Seconds after which the server is asked to end the watch, and as much again by chance. */
   readonly lifeSeconds: number;
   readonly backoff: BackoffLimits;
-  /** A list that takes many Nodes away is believed when another one, this much later, says the same. */
+  /** A list that takes many objects away is believed when another one, this much later, says the same. */
   readonly confirmMs: number;
   /** Characters of one watch line. */
   readonly maxLine: number;
@@ -66,10 +69,26 @@ export type WatchHandlers<T> = {
   readonly state: (state: WatchState) => void;
 };
 
+/** What is watched, and how it is spoken of. */
+export type WatchKind = {
+  /** `Nodes`. */
+  readonly noun: string;
+  /** What goes on while it cannot be watched. */
+  readonly meanwhile: string;
+  /** Whole objects; metadata alone unless given. */
+  readonly whole?: boolean;
+  /** `spec.nodeName=a`. */
+  readonly fieldSelector?: string;
+};
+
+const NODES: WatchKind = { noun: 'Nodes', meanwhile: 'the tunnels stay' };
+
 export type WatchOptions<T> = {
   readonly client: Client;
   /** `/api/v1/nodes`. */
   readonly path: string;
+  /** Nodes unless given. */
+  readonly kind?: WatchKind;
   readonly handlers: WatchHandlers<T>;
   readonly log: Log;
   readonly clock: Clock;
@@ -86,7 +105,7 @@ export type Watch = {
 type Progress = {
   /** Watch from here; undefined: list first. */
   version: string | undefined;
-  /** A list took many Nodes away: list again at this time. */
+  /** A list took many objects away: list again at this time. */
   relistAt: number | undefined;
   heldSince: number | undefined;
   failures: number;
@@ -96,12 +115,13 @@ type Progress = {
 
 /** Reads all pages, one after the other; a page's objects are gone before the next one comes. */
 async function listAll<T>(options: WatchOptions<T>, limits: WatchLimits, signal: AbortSignal) {
-  const { client, path, handlers } = options;
+  const { client, path, handlers, kind = NODES } = options;
+  const accept = (kind.whole ? WHOLE : METADATA).list;
   const items: T[] = [];
   let more: string | undefined;
   for (;;) {
-    const query = { limit: limits.pageSize, continue: more };
-    const page = parseListPage(await client.get(path, { query, accept: LIST_ACCEPT, signal }));
+    const query = { fieldSelector: kind.fieldSelector, limit: limits.pageSize, continue: more };
+    const page = parseListPage(await client.get(path, { query, accept, signal }));
     for (const object of page.items) {
       const item = handlers.read(object);
       if (item !== undefined) items.push(item);
@@ -147,7 +167,7 @@ function refuseOlder(version: string | undefined, before: string | undefined): v
 
 /** Starts at once and never gives up. */
 export function startWatch<T>(options: WatchOptions<T>): Watch {
-  const { client, path, handlers, log, clock } = options;
+  const { client, path, handlers, log, clock, kind = NODES } = options;
   const limits = options.limits ?? WATCH_LIMITS;
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -170,7 +190,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
   const hold = (gone: number, count: number, ms: number): void =>
     log.warn(
       { listed: count, missing: gone },
-      `the API server's list lacks ${gone} known Nodes, more than half: they stay until a second list in ${Math.ceil(ms / 1_000)} s says the same`,
+      `the API server's list lacks ${gone} known ${kind.noun}, more than half: they stay until a second list in ${Math.ceil(ms / 1_000)} s says the same`,
     );
 
   const list = async (): Promise<void> => {
@@ -205,6 +225,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
 
   const watch = async (version: string): Promise<void> => {
     const query = {
+      fieldSelector: kind.fieldSelector,
       watch: 'true',
       resourceVersion: version,
       allowWatchBookmarks: 'true',
@@ -212,7 +233,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
     };
     const stream = await client.stream(path, {
       query,
-      accept: WATCH_ACCEPT,
+      accept: (kind.whole ? WHOLE : METADATA).watch,
       signal,
       headersMs: limits.headersMs,
     });
@@ -255,7 +276,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
     // The first one is everyday life: a rollout, a proxy's idle limit.
     log[progress.failures === 2 ? 'warn' : 'debug'](
       { error: messageOf(error), pauseMs: Math.round(ms) },
-      'Nodes cannot be watched; trying again, the tunnels stay',
+      `${kind.noun} cannot be watched; trying again, ${kind.meanwhile}`,
     );
     await sleep(clock, ms, signal);
   };

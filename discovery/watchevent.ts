@@ -35,7 +35,7 @@ const malformed = (what: string): ApiError =>
 /** Throws ApiError where the answer is no list. */
 export function parseListPage(json: unknown): ListPage {
   if (!isObject(json) || !(Array.isArray(json.items) || json.items === null))
-    throw malformed('something that is no list of Nodes: is this the address of a Kubernetes API server?');
+    throw malformed('something that is no list of objects: is this the address of a Kubernetes API server?');
   const version = textOf(json.metadata.resourceVersion);
   if (version === undefined) throw malformed('a list without resourceVersion');
   return { items: (json.items ?? []).filter(isObject), version, more: textOf(json.metadata.continue) };

@@ -4,7 +4,7 @@
  */
 import { attr, nest, text } from './attrs.ts';
 import { LinuxError } from './errors.ts';
-import type { ElementChange, NftFamily } from './types.ts';
+import type { ElementChange, NftFamily, Verdict } from './types.ts';
 
 const FAMILY: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, bridge: 7, ip6: 10 };
 const SUBSYS_NFTABLES = 10;
@@ -18,8 +18,11 @@ const TYPE = {
 const FLAG = { request: 1, ack: 4, create: 0x400 } as const;
 const NESTED = 0x8000;
 const LIST = { table: 1, set: 2, elements: 3 } as const;
-const ELEMENT = { key: 1, data: 2 } as const;
-const DATA_VALUE = 1;
+const ELEMENT = { key: 1, data: 2, keyEnd: 10 } as const;
+const DATA = { value: 1, verdict: 2 } as const;
+const VERDICT = { code: 1, chain: 2 } as const;
+/** NF_… of linux/netfilter.h and NFT_… of nf_tables.h. */
+const CODE: Readonly<Record<Verdict['kind'], number>> = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 };
 /** IFNAMSIZ, with the closing NUL. */
 const NAME_SIZE = 16;
 
@@ -46,7 +49,7 @@ export type ElementRun = {
   readonly elements: readonly ElementChange[];
 };
 
-/** A list attribute's length is 16 bits; a set's element takes 100 bytes and less. */
+/** A list attribute's length is 16 bits; a set's element takes 200 bytes and less. */
 const RUN_LIMIT = 200;
 
 function* runsOf(set: string, changes: readonly ElementChange[]): Generator<ElementRun> {
@@ -83,11 +86,23 @@ function message(
   return bytes;
 }
 
-const element = ({ key, data }: ElementChange): Buffer =>
+function verdictData(verdict: Verdict): Buffer {
+  const code = Buffer.alloc(4);
+  code.writeInt32BE(CODE[verdict.kind]);
+  return nest(
+    NESTED | DATA.verdict,
+    attr(VERDICT.code, code),
+    ...('chain' in verdict ? [text(VERDICT.chain, verdict.chain)] : []),
+  );
+}
+
+const element = ({ key, keyEnd, data, verdict }: ElementChange): Buffer =>
   nest(
     NESTED | 1,
-    nest(NESTED | ELEMENT.key, attr(DATA_VALUE, key)),
-    ...(data === undefined ? [] : [nest(NESTED | ELEMENT.data, attr(DATA_VALUE, data))]),
+    nest(NESTED | ELEMENT.key, attr(DATA.value, key)),
+    ...(keyEnd === undefined ? [] : [nest(NESTED | ELEMENT.keyEnd, attr(DATA.value, keyEnd))]),
+    ...(data === undefined ? [] : [nest(NESTED | ELEMENT.data, attr(DATA.value, data))]),
+    ...(verdict === undefined ? [] : [nest(NESTED | ELEMENT.data, verdictData(verdict))]),
   );
 
 /** One batch, all or nothing; run number n has sequence number `seq + 1 + n`. */

@@ -149,13 +149,22 @@ export interface Wg {
 
 export type NftFamily = 'inet' | 'ip' | 'ip6' | 'bridge';
 
+/** What a rule or a verdict map decides. */
+export type Verdict =
+  | { readonly kind: 'accept' | 'drop' | 'return' }
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string };
+
 export type ElementChange = {
   readonly op: 'add' | 'delete';
   readonly set: string;
   /** Fields padded to 4 bytes each, network order; see `concatKey`. */
   readonly key: Buffer;
+  /** Of a set of ranges (concatenated fields with `flags interval`): the last key of the range. */
+  readonly keyEnd?: Buffer;
   /** Of a map: the value, padded likewise. */
   readonly data?: Buffer;
+  /** Of a verdict map. An element whose value changes is deleted and added. */
+  readonly verdict?: Verdict;
 };
 
 export interface Nft {
