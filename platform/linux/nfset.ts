@@ -22,7 +22,13 @@ const ELEMENT = { key: 1, data: 2, keyEnd: 10 } as const;
 const DATA = { value: 1, verdict: 2 } as const;
 const VERDICT = { code: 1, chain: 2 } as const;
 /** NF_… of linux/netfilter.h and NFT_… of nf_tables.h. */
-const CODE: Readonly<Record<Verdict['kind'], number>> = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 };
+const CODE: Readonly<Record<Verdict['kind'], number>> = {
+  drop: 0,
+  accept: 1,
+  jump: -3,
+  goto: -4,
+  return: -5,
+};
 /** IFNAMSIZ, with the closing NUL. */
 const NAME_SIZE = 16;
 
