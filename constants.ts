@@ -63,6 +63,9 @@ export const READY_MARKER = `${RUN_DIR}/ready`;
 /** Leases, one file per pod interface. */
 export const LEASE_DIR = `${RUN_DIR}/pods`;
 
+/** When addresses were freed, a line each: they rest over a restart of the agent too. */
+export const COOLING_FILE = `${RUN_DIR}/cooling`;
+
 /** DELs that the binary accepted while the agent was away, one file each. */
 export const DEL_QUEUE_DIR = `${RUN_DIR}/del`;
 

@@ -1,9 +1,11 @@
 /** One node's agent, running: rooms opened in order, one loop, closed in reverse. */
 import { mkdirSync } from 'node:fs';
+import { CODES } from '../cni/errors.ts';
 import { startCni } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import {
   CNI_SOCKET,
+  COOLING_FILE,
   DEL_QUEUE_DIR,
   LEASE_DIR,
   READY_MARKER,
@@ -74,7 +76,11 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     socketPath: CNI_SOCKET,
     leaseDir: LEASE_DIR,
     delQueueDir: DEL_QUEUE_DIR,
+    coolingFile: COOLING_FILE,
     readyMarker: READY_MARKER,
+    failed: (_verb, error) => {
+      if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
+    },
     released: ips =>
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack')),
   });

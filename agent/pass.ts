@@ -12,6 +12,7 @@ import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
 import type { Log } from './log.ts';
 import type { Prober } from './prober.ts';
+import { reservedPorts } from './reserved.ts';
 import { openSaid } from './said.ts';
 import { newWhereabouts, type Whereabouts } from './whereabouts.ts';
 
@@ -82,6 +83,7 @@ function configureCni(deps: PassDeps, outcome: Outcome): boolean {
     gateways,
     mtu: outcome.plan.settings.mtu,
     antiSpoofing: deps.config.antiSpoofing,
+    reservedPorts: reservedPorts(deps.config, outcome.device?.listenPort),
   });
   return true;
 }

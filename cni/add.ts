@@ -5,7 +5,7 @@ import { del, free } from './del.ts';
 import { CniError, CODES } from './errors.ts';
 import { type Lease, leaseKey, ownerName } from './lease.ts';
 import { linkName, randomMac } from './plumb.ts';
-import { portClash } from './ports.ts';
+import { portClash, reservedPort } from './ports.ts';
 import { addResult } from './result.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
@@ -51,6 +51,16 @@ async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void>
       'an ADD that failed could not be undone; the next sweep will',
     );
   }
+}
+
+function refuseReserved(request: Request, { reservedPorts = [] }: Ready): void {
+  const reserved = reservedPort(request.ports, reservedPorts);
+  if (reserved === undefined) return;
+  throw new CniError(
+    CODES.portTaken,
+    `hostPort ${reserved.port}/${reserved.protocol} of ${ownerName(request)} is the node's: ${reserved.holder}`,
+    'give the pod another hostPort, or weft another port by its settings',
+  );
 }
 
 function refuseTaken(deps: VerbDeps, request: Request): void {
@@ -106,7 +116,9 @@ export function mustBeReady(ready: Ready | { readonly reason: string }): Ready {
 
 /** The result as JSON. Rejects with CniError. */
 export async function add(deps: VerbDeps, request: Request, session: Session): Promise<string> {
-  const { gateways, mtu } = mustBeReady(deps.ready());
+  const ready = mustBeReady(deps.ready());
+  const { gateways, mtu } = ready;
+  refuseReserved(request, ready);
   await clearEarlier(deps, request);
   const pod = await session.enter();
   await dropDeadHolder(deps, request);

@@ -1,13 +1,14 @@
 /** Leases and pools together: what is held by whom, in memory and on tmpfs, never one without the other. */
 import { containsIp, familyOf } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
+import type { Cooling } from './cooling.ts';
 import { CniError, CODES } from './errors.ts';
 import { newPool, type Pool, type PoolStats } from './ipam.ts';
 import { type Lease, type LeaseStore, leaseKey, ownerName } from './lease.ts';
 
 export type Book = {
-  /** The node's podCIDRs. Leases found on disk are entered; called again with the same ones it does nothing. */
-  readonly setRanges: (cidrs: readonly Cidr[]) => void;
+  /** The node's podCIDRs. What is found on disk is entered; called again with the same ones it does nothing. */
+  readonly setRanges: (cidrs: readonly Cidr[], now: number) => void;
   readonly get: (key: string) => Lease | undefined;
   readonly all: () => readonly Lease[];
   /** An address of each range for a new lease; all or none. Throws CniError. */
@@ -26,8 +27,11 @@ export type Book = {
   readonly discard: (key: string) => void;
 };
 
+/** Nothing is remembered of addresses that were freed before. */
+const FORGETFUL: Cooling = { load: () => new Map(), note: () => {} };
+
 /** Opens what is on disk. */
-export function openBook(store: LeaseStore): Book {
+export function openBook(store: LeaseStore, cooling: Cooling = FORGETFUL): Book {
   const { leases: found, damaged: unread } = store.load();
   const damaged = new Set(unread);
   const leases = new Map(found.map(lease => [leaseKey(lease), lease]));
@@ -40,21 +44,28 @@ export function openBook(store: LeaseStore): Book {
     for (const ip of ips) poolOf(ip)?.free(ip, now);
   };
 
+  /** Somebody may still send to them. */
+  const rest = (ips: readonly Ip[], now: number): void => {
+    unreserve(ips, now);
+    if (ips.length > 0) cooling.note(ips, now);
+  };
+
   const setOrphans = (next: ReadonlyMap<Ip, string>, now: number): boolean => {
     const ended = [...orphans].filter(ip => !next.has(ip));
     for (const ip of ended) orphans.delete(ip);
-    unreserve(ended, now);
+    rest(ended, now);
     const before = orphans.size;
     for (const [ip, link] of next)
       if (poolOf(ip)?.adopt(ip, `a pod without lease on ${link}`)) orphans.add(ip);
     return orphans.size > before;
   };
 
-  const setRanges = (cidrs: readonly Cidr[]): void => {
+  const setRanges = (cidrs: readonly Cidr[], now: number): void => {
     if (cidrs.join() === pools.map(pool => pool.cidr).join()) return;
     pools = cidrs.map(cidr => newPool(cidr));
     orphans.clear();
     for (const lease of leases.values()) for (const ip of lease.ips) poolOf(ip)?.adopt(ip, ownerName(lease));
+    for (const [ip, at] of cooling.load(now)) poolOf(ip)?.cool(ip, at);
   };
 
   const reserve = (owner: string, wanted: readonly Ip[], now: number): readonly Ip[] => {
@@ -101,7 +112,7 @@ export function openBook(store: LeaseStore): Book {
     leases.delete(key);
     // Two leases on one address come from foreign hands; the living one must not lose it.
     const free = lease.ips.filter(ip => ![...leases.values()].some(other => other.ips.includes(ip)));
-    unreserve(free, now);
+    rest(free, now);
     return free;
   };
 

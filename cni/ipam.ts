@@ -18,10 +18,13 @@ export type Taken =
 
 export type PoolStats = {
   readonly cidr: Cidr;
-  /** Addresses that pods can have at all. */
+  readonly family: 4 | 6;
+  /** Addresses that pods can have at all: the sum of the other three. */
   readonly size: bigint;
   readonly used: number;
+  /** Freed a moment ago; used only when nothing else is free. */
   readonly cooling: number;
+  readonly free: bigint;
 };
 
 export type Pool = {
@@ -32,6 +35,8 @@ export type Pool = {
   /** A lease found on disk. False where the address is another's or no address of this range. */
   readonly adopt: (ip: Ip, owner: string) => boolean;
   readonly free: (ip: Ip, now: number) => void;
+  /** Found on disk: freed then, and nobody's now. In the order of freeing. */
+  readonly cool: (ip: Ip, freedAt: number) => void;
   readonly owner: (ip: Ip) => string | undefined;
   readonly stats: (now: number) => PoolStats;
 };
@@ -80,7 +85,7 @@ export function newPool(cidr: Cidr, remembered = REMEMBERED): Pool {
 
   const stats = (now: number): PoolStats => {
     const cooling = [...freed.values()].filter(at => now - at < COOL_MS).length;
-    return { cidr, size, used: held.size, cooling };
+    return { cidr, family, size, used: held.size, cooling, free: size - BigInt(held.size + cooling) };
   };
 
   const exhausted = (now: number): Taken => {
@@ -125,14 +130,21 @@ export function newPool(cidr: Cidr, remembered = REMEMBERED): Pool {
     return true;
   };
 
-  const free = (ip: Ip, now: number): void => {
-    const number = ipToNumber(ip);
-    if (!held.delete(number)) return;
-    freed.set(number, now);
+  const rest = (number: bigint, since: number): void => {
+    freed.set(number, since);
     if (freed.size <= remembered) return;
     freed.delete(freed.keys().next().value as bigint);
     forgotten += 1;
   };
 
-  return { cidr, gateway, take, adopt, free, owner: ip => held.get(ipToNumber(ip)), stats };
+  const free = (ip: Ip, now: number): void => {
+    const number = ipToNumber(ip);
+    if (held.delete(number)) rest(number, now);
+  };
+
+  const cool = (ip: Ip, freedAt: number): void => {
+    if (refuse(ip) === undefined) rest(ipToNumber(ip), freedAt);
+  };
+
+  return { cidr, gateway, take, adopt, free, cool, owner: ip => held.get(ipToNumber(ip)), stats };
 }

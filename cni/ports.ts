@@ -74,6 +74,20 @@ export function portClash(ports: readonly PortMapping[], leases: readonly Lease[
   return undefined;
 }
 
+/** A port of the node that something of weft's own, or of the node's, answers on. `holder`: for people. */
+export type ReservedPort = {
+  readonly port: number;
+  readonly protocol: PortProtocol;
+  readonly holder: string;
+};
+
+/** The first reserved port that is asked for: led to a pod, it would be lost to its holder. */
+export const reservedPort = (
+  ports: readonly PortMapping[],
+  reserved: readonly ReservedPort[],
+): ReservedPort | undefined =>
+  reserved.find(one => ports.some(port => port.hostPort === one.port && port.protocol === one.protocol));
+
 const u16 = (n: number): Buffer => Buffer.from([n >> 8, n & 255]);
 
 /** A mapping as it stands in one family's map, or undefined where it has no part there. */

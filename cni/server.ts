@@ -7,6 +7,7 @@ import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { openBook } from './book.ts';
+import { openCooling } from './cooling.ts';
 import { del } from './del.ts';
 import { openDelQueue } from './delqueue.ts';
 import { CniError, CODES, errorJson } from './errors.ts';
@@ -14,6 +15,7 @@ import { newGate } from './gate.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
+import type { ReservedPort } from './ports.ts';
 import { openPorts } from './publish.ts';
 import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
@@ -28,6 +30,8 @@ export type CniConfig = {
   /** Of new pods. */
   readonly mtu: number;
   readonly antiSpoofing: boolean;
+  /** Refused as hostPorts. */
+  readonly reservedPorts?: readonly ReservedPort[];
 };
 
 export type CniOptions = {
@@ -36,8 +40,10 @@ export type CniOptions = {
   readonly socketPath: string;
   readonly leaseDir: string;
   readonly delQueueDir: string;
+  readonly coolingFile: string;
   readonly readyMarker: string;
   readonly log: Log;
+  /** Milliseconds; goes on while no agent runs. */
   readonly now?: () => number;
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
   /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
@@ -55,7 +61,11 @@ export type CniServer = {
   readonly sweep: () => Promise<number>;
   readonly leases: () => readonly Lease[];
   readonly stats: () => {
-    readonly pools: readonly (Omit<PoolStats, 'size'> & { readonly size: string })[];
+    /** `size` and `free` as decimal digits: an IPv6 range has more than a number can count. */
+    readonly pools: readonly (Omit<PoolStats, 'size' | 'free'> & {
+      readonly size: string;
+      readonly free: string;
+    })[];
     readonly verbs: Readonly<Record<string, VerbStats>>;
   };
   readonly close: () => Promise<void>;
@@ -150,12 +160,16 @@ async function carryOut(deps: VerbDeps): Promise<number> {
 /** An address that is free rests long before it is used again, so its old connections are in no hurry. */
 const RELEASE_MS = 500;
 
+/** CLOCK_MONOTONIC: the same for an agent and its successor. */
+const sinceBoot = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+
 const FIRST_LOOK = { reason: 'the pods of before are being looked at' } as const;
 
 /** Listens at once; ADD answers "try again later" until `configure`. */
 export async function startCni(options: CniOptions): Promise<CniServer> {
   const { kernel, log, memos } = options;
-  const book = openBook(openLeases(options.leaseDir));
+  const now = options.now ?? sinceBoot;
+  const book = openBook(openLeases(options.leaseDir), openCooling(options.coolingFile));
   for (const file of book.damaged()) log.warn({ file }, 'a lease cannot be read and is ignored');
   let config: CniConfig | { readonly reason: string } = { reason: 'the agent has just started' };
   let looked = false;
@@ -167,7 +181,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     book,
     keyed,
     log,
-    now: options.now ?? (() => performance.now()),
+    now,
     ready: gate.now,
     readyWithin: gate.within,
     queue: openDelQueue(options.delQueueDir),
@@ -218,13 +232,13 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     configure: next => {
       config = next;
       looked &&= !('reason' in next);
-      if (!('reason' in next)) book.setRanges(next.podCidrs);
+      if (!('reason' in next)) book.setRanges(next.podCidrs, now());
       gate.set('reason' in next || looked ? next : FIRST_LOOK);
     },
     sweep,
     leases: book.all,
     stats: () => ({
-      pools: book.stats(deps.now()).map(pool => ({ ...pool, size: String(pool.size) })),
+      pools: book.stats(now()).map(pool => ({ ...pool, size: String(pool.size), free: String(pool.free) })),
       verbs: counters.all(),
     }),
     close: async () => {

@@ -13,12 +13,17 @@ import { CniError, CODES } from './errors.ts';
 import { hostFaults, podFaults, viewHost } from './inspect.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
+import type { ReservedPort } from './ports.ts';
 import type { Ports } from './publish.ts';
 import type { Session } from './session.ts';
 import type { Limiter } from './shape.ts';
 import type { Request } from './spec.ts';
 
-export type Ready = { readonly gateways: readonly Ip[]; readonly mtu: number };
+export type Ready = {
+  readonly gateways: readonly Ip[];
+  readonly mtu: number;
+  readonly reservedPorts?: readonly ReservedPort[];
+};
 
 export type VerbDeps = {
   readonly kernel: LinuxKernel;

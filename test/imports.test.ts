@@ -50,6 +50,8 @@ const PURE = [
   'cni/wire.ts',
   'cni/result.ts',
   'cni/errors.ts',
+  'cni/ports.ts',
+  'agent/reserved.ts',
   'cni/antispoof.ts',
   'discovery/annotations.ts',
   'discovery/candidates.ts',

@@ -11,15 +11,24 @@ import {
 import { basename, join } from 'node:path';
 import { cacheRoot, digest } from './layout.ts';
 import { must } from './process.ts';
-import { type Target, type TargetName, targets } from './versions.ts';
+import { type OwnModule, type Target, type TargetName, targets } from './versions.ts';
 
-const GO_FOLDER = join(import.meta.dirname, 'go');
+const MODULES = {
+  own: { folder: join(import.meta.dirname, 'go'), source: 'main.go' },
+  e2e: { folder: join(import.meta.dirname, 'e2e'), source: 'e2e_test.go' },
+} as const satisfies Readonly<Record<OwnModule, object>>;
 
-const goFiles = (): readonly string[] =>
-  ['go.mod', 'go.sum', 'main.go'].map(file => readFileSync(join(GO_FOLDER, file), 'utf8'));
+const goFiles = (name: OwnModule): readonly string[] => {
+  const { folder, source } = MODULES[name];
+  return ['go.mod', 'go.sum', source].map(file => readFileSync(join(folder, file), 'utf8'));
+};
 
 const keyOf = (target: Target): string =>
-  digest(JSON.stringify(target), process.arch, ...(target.source === 'own' ? goFiles() : []));
+  digest(
+    JSON.stringify(target),
+    process.arch,
+    ...(typeof target.source === 'string' ? goFiles(target.source) : []),
+  );
 
 /** Folder with the binaries of a target, whether it exists yet or not. */
 export const targetFolder = (name: TargetName): string =>
@@ -27,11 +36,16 @@ export const targetFolder = (name: TargetName): string =>
 
 export const isBuilt = (name: TargetName): boolean => existsSync(targetFolder(name));
 
-const command = (target: Target, out: string): readonly string[] => {
+const commands = (target: Target, out: string): readonly (readonly string[])[] => {
   const flags = ['-trimpath', '-p', '2', '-ldflags', target.ldflags];
-  if (target.source === 'own') return ['go', 'build', ...flags, '-o', `${out}/`, ...target.packages];
-  const { module, version } = target.source;
-  return ['go', 'install', ...flags, ...target.packages.map(p => `${join(module, p)}@${version}`)];
+  if (typeof target.source !== 'string') {
+    const { module, version } = target.source;
+    return [['go', 'install', ...flags, ...target.packages.map(p => `${join(module, p)}@${version}`)]];
+  }
+  const build = ['go', 'build', ...flags, '-o', `${out}/`, ...target.packages];
+  if (target.tests === undefined) return [build];
+  // Without vet, which would go through thousands of packages of others first.
+  return [build, ['go', 'test', '-c', '-vet=off', ...flags, '-o', join(out, target.tests), '.']];
 };
 
 /** `go build` names our own program after its module, whose last element says too little. */
@@ -53,11 +67,12 @@ const build = async (name: TargetName): Promise<void> => {
   // Built aside and renamed, so that an interrupted build leaves nothing that looks whole.
   const aside = mkdtempSync(join(cacheRoot(), '.building-'));
   try {
-    await must(['nice', '-n', '10', ...command(target, aside)], {
-      cwd: GO_FOLDER,
-      timeoutMs: 40 * 60_000,
-      env: { CGO_ENABLED: '0', GOBIN: aside, GOFLAGS: '-buildvcs=false' },
-    });
+    for (const argv of commands(target, aside))
+      await must(['nice', '-n', '10', ...argv], {
+        cwd: MODULES[typeof target.source === 'string' ? target.source : 'own'].folder,
+        timeoutMs: 40 * 60_000,
+        env: { CGO_ENABLED: '0', GOBIN: aside, GOFLAGS: '-buildvcs=false' },
+      });
     nameBinaries(target, aside);
     if (!isBuilt(name)) renameSync(aside, targetFolder(name));
   } finally {

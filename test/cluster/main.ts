@@ -1,7 +1,8 @@
-/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | logs PROGRAM: see README.md. */
+/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | e2e FOCUS | logs PROGRAM: see README.md. */
 import { parseArgs } from 'node:util';
 import { type Cluster, openCluster, startCluster } from './cluster.ts';
 import { logTail } from './daemons.ts';
+import { runE2e } from './e2e.ts';
 import { DEFAULT_NAME, layout } from './layout.ts';
 import { clusterUnavailable } from './packages.ts';
 import { orphans, tearDown } from './teardown.ts';
@@ -14,6 +15,8 @@ const USAGE = `usage: npm run cluster -- COMMAND
   kubectl ARGS…        kubectl as the administrator
   exec NODE ARGV…      run a program inside a node
   import FILE…         import OCI archives on every node
+  e2e FOCUS [--skip REGEXP] [--parallel N]
+                       Kubernetes' own tests of networking whose names match, such as Netpol
   logs PROGRAM         last lines of a log: kube-apiserver, node1.kubelet, node2.containerd …
 `;
 
@@ -48,8 +51,8 @@ const oneOf = <T extends string>(flag: string, value: string, allowed: readonly 
   return found;
 };
 
-const nodeCount = (value: string): number => {
-  if (!/^[1-9]$/.test(value)) throw new Error(`--nodes must be 1 to 9, got ${value}`);
+const count = (flag: string, value: string): number => {
+  if (!/^[1-9]$/.test(value)) throw new Error(`--${flag} must be 1 to 9, got ${value}`);
   return Number(value);
 };
 
@@ -80,7 +83,7 @@ const up = async (args: readonly string[]): Promise<number> => {
   removeOnSignal();
   const cluster = await startCluster({
     name,
-    nodes: nodeCount(flags.nodes),
+    nodes: count('nodes', flags.nodes),
     images: flags.image,
     manifests: flags.manifest,
     cni: oneOf('cni', flags.cni, ['none', 'bridge']),
@@ -108,6 +111,18 @@ const importAll = async (files: readonly string[]): Promise<number> => {
   return 0;
 };
 
+const e2e = async (args: readonly string[]): Promise<number> => {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { skip: { type: 'string', default: '' }, parallel: { type: 'string', default: '2' } },
+  });
+  const [focus] = positionals;
+  if (focus === undefined) throw new Error('e2e: which tests? For instance: npm run cluster -- e2e Netpol');
+  const parallel = count('parallel', values.parallel);
+  return runE2e(running(), { focus, skip: values.skip, parallel, log: say });
+};
+
 const showLog = (role: string): number => {
   console.log(logTail(layout(name), role, 200));
   return 0;
@@ -119,6 +134,7 @@ const dispatch = async ([command, ...args]: readonly string[]): Promise<number> 
   if (command === 'kubectl') return (await running().kubectl(args, PASS_THROUGH)).code;
   if (command === 'exec') return (await running().exec(args[0] ?? '', args.slice(1), PASS_THROUGH)).code;
   if (command === 'import') return importAll(args);
+  if (command === 'e2e') return e2e(args);
   if (command === 'logs') return showLog(args[0] ?? 'kube-apiserver');
   console.error(USAGE);
   return command === '--help' ? 0 : 2;

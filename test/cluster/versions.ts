@@ -1,14 +1,19 @@
+/** Folders beside this file that hold a module of ours: `go` with programs, `e2e` with a package of tests. */
+export type OwnModule = 'own' | 'e2e';
+
 /**
  * What the cluster is made of. A target is one call of the Go compiler; its key is made of everything below
  * and of our own Go files, so a change of version builds anew and nothing else does.
  */
 export type Target = {
   readonly name: string;
-  /** What it is built from: our own module, or a published one at a version. */
-  readonly source: 'own' | { readonly module: string; readonly version: string };
+  /** What it is built from: a module of our own, or a published one at a version. */
+  readonly source: OwnModule | { readonly module: string; readonly version: string };
   /** Packages to build; for a published module relative to it. */
   readonly packages: readonly string[];
   readonly ldflags: string;
+  /** The module's tests as a program of this name, too. */
+  readonly tests?: string;
   /** New names of binaries, where the package's own says too little. */
   readonly rename?: Readonly<Record<string, string>>;
   /** Second names of a binary that looks at how it was called. */
@@ -59,6 +64,12 @@ export const targets = {
     },
   },
   agnhost: own('agnhost', ['k8s.io/kubernetes/test/images/agnhost']),
+  /** Kubernetes' own tests of networking, and the program that runs them side by side. */
+  e2e: {
+    ...own('e2e', ['github.com/onsi/ginkgo/v2/ginkgo']),
+    source: 'e2e',
+    tests: 'e2e.test',
+  },
   containerd: {
     ...published('containerd', 'github.com/containerd/containerd/v2', CONTAINERD, [
       'cmd/containerd',

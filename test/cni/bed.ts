@@ -8,6 +8,7 @@ import {
   BRIDGE,
   BRIDGE_MAC,
   CNI_SOCKET,
+  COOLING_FILE,
   DEL_QUEUE_DIR,
   LEASE_DIR,
   READY_MARKER,
@@ -96,6 +97,7 @@ export async function startBed(
     socketPath: CNI_SOCKET,
     leaseDir: LEASE_DIR,
     delQueueDir: DEL_QUEUE_DIR,
+    coolingFile: COOLING_FILE,
     readyMarker: READY_MARKER,
     ...options,
   });
@@ -118,7 +120,8 @@ export async function clean(): Promise<void> {
   for (const { ifname } of links.filter(l => l.ifname.startsWith('wv'))) await ip('link', 'del', ifname);
   await here(['sh', '-c', 'ip netns list | cut -d" " -f1 | xargs -r -n1 ip netns del']);
   await here(['sh', '-c', 'nft delete table bridge weft 2>/dev/null; true']);
-  for (const path of [LEASE_DIR, DEL_QUEUE_DIR, READY_MARKER]) rmSync(path, { recursive: true, force: true });
+  for (const path of [LEASE_DIR, DEL_QUEUE_DIR, READY_MARKER, COOLING_FILE])
+    rmSync(path, { recursive: true, force: true });
 }
 
 let serial = 0;

@@ -92,14 +92,14 @@ const failing = (): LeaseStore => ({
 
 test('a lease that cannot be kept is an error that says why, and is not in the book', () => {
   const book = openBook(failing());
-  book.setRanges(RANGES);
+  book.setRanges(RANGES, 0);
   assert.throws(() => book.enter(lease(1)), { code: 5, details: /ENOSPC/ });
   assert.deepEqual(book.all(), []);
 });
 
 test('an address of each range, or none of any', () => {
   const book = openBook(failing());
-  book.setRanges(['10.42.1.0/30', 'fd42::/64'] as Cidr[]);
+  book.setRanges(['10.42.1.0/30', 'fd42::/64'] as Cidr[], 0);
   assert.deepEqual(book.reserve('a', [], 0), ['10.42.1.2', 'fd42::2']);
   assert.throws(() => book.reserve('b', ['fd42::9' as Ip], 0), { code: 101, message: /10\.42\.1\.0\/30/ });
   assert.equal(book.stats(0)[1]?.used, 1);
@@ -115,7 +115,7 @@ test('podCIDRs that come late find the leases from disk', () => {
   const store: LeaseStore = { ...failing(), load: () => ({ leases: [lease(2)], damaged: [] }) };
   const book = openBook(store);
   assert.equal(book.stats(0).length, 0);
-  book.setRanges(RANGES);
+  book.setRanges(RANGES, 0);
   assert.deepEqual(
     book.stats(0).map(pool => pool.used),
     [1, 1],
@@ -131,7 +131,7 @@ test('of two leases on one address the one that goes does not free it', () => {
     [twin, lease(2)],
   ] as const) {
     const book = openBook(store);
-    book.setRanges(RANGES);
+    book.setRanges(RANGES, 0);
     assert.deepEqual(book.release(order[0], 0), []);
     assert.throws(() => book.reserve('a', [...twin.ips], 0), { code: 7 });
     assert.deepEqual(book.release(order[1], 0), lease(2).ips);
@@ -141,7 +141,7 @@ test('of two leases on one address the one that goes does not free it', () => {
 
 test('a pod without a lease keeps its address while it lives, and no lease can be hurt by it', () => {
   const book = openBook({ ...failing(), save: () => {} });
-  book.setRanges(RANGES);
+  book.setRanges(RANGES, 0);
   const [v4, v6] = lease(2).ips as [Ip, Ip];
   const orphans = new Map([
     [v4, 'wvx'],

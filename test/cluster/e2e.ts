@@ -1,0 +1,60 @@
+/** Kubernetes' own tests of networking, against a cluster that runs: what others will hold weft to. */
+import { join } from 'node:path';
+import { ensureBuilt } from './build.ts';
+import type { Cluster } from './cluster.ts';
+import { AGNHOST_IMAGE, PAUSE_IMAGE } from './images.ts';
+import { inNode } from './pods.ts';
+import { run } from './process.ts';
+
+export type E2eOptions = {
+  /** Regular expressions over the tests' whole names. */
+  readonly focus: string;
+  readonly skip: string;
+  /** How many at a time; each has a namespace of its own. */
+  readonly parallel: number;
+  readonly log: (line: string) => void;
+};
+
+/** What the tests of Kubernetes 1.36.3 ask for, and what stands in for it: agnhost is the same program, busybox is in it. */
+const NAMES = [
+  ['registry.k8s.io/e2e-test-images/agnhost:2.63.0', AGNHOST_IMAGE],
+  ['registry.k8s.io/e2e-test-images/busybox:1.37.0-1', AGNHOST_IMAGE],
+  ['registry.k8s.io/pause:3.10.2', PAUSE_IMAGE],
+] as const;
+
+const nameImages = async (cluster: Cluster): Promise<void> => {
+  for (const { name } of cluster.nodes)
+    for (const [wanted, given] of NAMES)
+      await inNode(cluster, name, ['ctr', '-n', 'k8s.io', 'images', 'tag', '--force', given, wanted]);
+};
+
+/** Tests that need an image, a cloud or a protocol that is not here; and those that disturb all others. */
+const NEVER =
+  '\\[Feature:(LoadBalancer|Ingress|Networking-Performance|Example)|\\[Disruptive\\]|\\[Slow\\]|nginx';
+
+/** Runs them, output passed on. @returns the exit code; 0 when all passed */
+export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<number> => {
+  const [folder = ''] = await ensureBuilt(['e2e'], options.log);
+  await nameImages(cluster);
+  const skip = [NEVER, options.skip].filter(Boolean).join('|');
+  const runner = [
+    join(folder, 'ginkgo'),
+    `--procs=${options.parallel}`,
+    '--timeout=3h',
+    '--no-color',
+    `--focus=${options.focus}`,
+    `--skip=${skip}`,
+    join(folder, 'e2e.test'),
+    '--',
+  ];
+  const flags = [
+    `--kubeconfig=${cluster.kubeconfig}`,
+    '--provider=skeleton',
+    `--kubectl-path=${join(cluster.logs, '../bin/kubectl')}`,
+    `--num-nodes=${cluster.nodes.length}`,
+    '--disable-log-dump',
+  ];
+  // The API server's address is known there.
+  const argv = ['nsenter', `--net=${cluster.controlNetns}`, ...runner, ...flags];
+  return (await run(argv, { inherit: true, timeoutMs: 0 })).code;
+};
