@@ -123,6 +123,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     kernel,
     probes: prober.facts,
     installed: installation.reason,
+    configs: installation.others,
     ...pass.report,
   };
   const servers = [

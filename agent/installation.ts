@@ -1,6 +1,6 @@
 /** Binary first, conflist last, marker after that: a runtime finds nothing that cannot serve yet. */
 import { writeFileSync } from 'node:fs';
-import { installBinary, installConflist } from '../cni/install.ts';
+import { installBinary, installConflist, type OtherConfigs, otherConfigs } from '../cni/install.ts';
 import type { Config } from '../config.ts';
 import { READY_MARKER } from '../constants.ts';
 import type { Log } from './log.ts';
@@ -11,7 +11,11 @@ export type Installation = {
   readonly ensure: (canServe: boolean) => void;
   /** Why it is not in place; undefined where it is. */
   readonly reason: () => string | undefined;
+  /** CNI configurations of others that the runtime takes before ours, and those that it does not look at. */
+  readonly others: () => OtherConfigs;
 };
+
+const NONE: OtherConfigs = { earlier: [], later: [] };
 
 export function openInstallation(config: Config, log: Log): Installation {
   let reason: string | undefined = 'not installed yet: the parts above come first';
@@ -36,5 +40,13 @@ export function openInstallation(config: Config, log: Log): Installation {
       reason = message;
     }
   };
-  return { ensure, reason: () => reason };
+  const others = (): OtherConfigs => {
+    try {
+      return otherConfigs(config.cniConfDir);
+    } catch {
+      // That the directory cannot be read is the reason above.
+      return NONE;
+    }
+  };
+  return { ensure, reason: () => reason, others };
 }

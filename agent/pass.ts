@@ -5,11 +5,12 @@ import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
-import type { Kernel } from '../platform/linux/types.ts';
+import type { Address, Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
 import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
+import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
 import type { Log } from './log.ts';
 import type { Prober } from './prober.ts';
 import { reservedPorts } from './reserved.ts';
@@ -39,6 +40,8 @@ export type Pass = {
     readonly outcome: () => Outcome | undefined;
     readonly runs: () => number;
     readonly stuckFor: () => number;
+    /** What other CNI plugins left on this node, a sentence each. */
+    readonly leftovers: () => readonly string[];
   };
 };
 
@@ -103,7 +106,9 @@ function onMove({ client, prober, log }: PassDeps): void {
   prober.askAll();
 }
 
-async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outcome> {
+type Applied = { readonly outcome: Outcome; readonly addresses: readonly Address[] };
+
+async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Applied> {
   const { config, kernel, discovery, identity } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
   const moved = whereabouts.moved(addresses);
@@ -119,21 +124,29 @@ async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outc
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
     discovery.publish({ publicKey: key.publicKey, endpoints });
   }
-  return outcome;
+  return { outcome, addresses };
 }
+
+const findLeftovers = ({ config, installation }: PassDeps, { outcome, addresses }: Applied) => [
+  ...leftoverConfigs(config.cniConfDir, installation.others().earlier),
+  ...leftoverLinks(addresses, outcome.plan.self.podCidrs),
+];
 
 export function newPass(deps: PassDeps): Pass {
   const said = openSaid(deps.log);
   const whereabouts = newWhereabouts();
   const lasting = openLasting(LASTING_MS, () => performance.now());
   let outcome: Outcome | undefined;
+  let leftovers: readonly string[] = [];
   let runs = 0;
   let began: number | undefined;
 
   const whole = async (): Promise<number | undefined> => {
-    outcome = await applyMesh(deps, whereabouts);
-    said.say(troubles(outcome));
-    for (const sentence of ownTroubles(deps.nodeName, outcome, lasting))
+    const applied = await applyMesh(deps, whereabouts);
+    outcome = applied.outcome;
+    leftovers = findLeftovers(deps, applied);
+    said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
+    for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
@@ -160,5 +173,5 @@ export function newPass(deps: PassDeps): Pass {
     }
   };
   const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
-  return { run, report: { outcome: () => outcome, runs: () => runs, stuckFor } };
+  return { run, report: { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers } };
 }

@@ -1,4 +1,5 @@
 /** What the agent answers over HTTP: health, readiness, status, metrics. */
+import type { OtherConfigs } from '../cni/install.ts';
 import type { CniServer } from '../cni/server.ts';
 import { WG_LINK } from '../constants.ts';
 import type { Discovery } from '../discovery/discovery.ts';
@@ -17,6 +18,8 @@ export type ReportSources = {
   readonly outcome: () => Outcome | undefined;
   readonly probes: () => ReadonlyMap<string, ProbeFact>;
   readonly installed: () => string | undefined;
+  readonly configs: () => OtherConfigs;
+  readonly leftovers: () => readonly string[];
   /** Milliseconds since the loop last finished a pass or was found idle. */
   readonly stuckFor: () => number;
   readonly runs: () => number;
@@ -67,7 +70,7 @@ async function status(s: ReportSources): Promise<Answer> {
     excluded: outcome?.plan.excluded ?? [],
     warnings: outcome?.plan.warnings ?? [],
     api: s.discovery.state(),
-    cni: s.cni.stats(),
+    cni: { ...s.cni.stats(), otherConfigs: s.configs(), leftovers: s.leftovers() },
     pods: s.cni.leases(),
     reconcile: { runs: s.runs(), lastChanges: outcome?.changes ?? 0, ...s.kernel.counts() },
   });

@@ -91,11 +91,15 @@ export function installBinary({
   }
 }
 
-/** Configurations that runtimes take before ours: they use the first file by name. */
-export const earlierConfigs = (confDir: string): readonly string[] =>
-  readdirSync(confDir)
-    .filter(file => /\.(conf|conflist|json)$/.test(file) && file < CONFLIST)
+/** Names of files. Runtimes use the first one by name, ours among them. */
+export type OtherConfigs = { readonly earlier: readonly string[]; readonly later: readonly string[] };
+
+export function otherConfigs(confDir: string): OtherConfigs {
+  const files = readdirSync(confDir)
+    .filter(file => /\.(conf|conflist|json)$/.test(file) && file !== CONFLIST)
     .sort();
+  return { earlier: files.filter(file => file < CONFLIST), later: files.filter(file => file > CONFLIST) };
+}
 
 /** In one write, so that whoever reads in between finds the old text, the new one, or the new one and blanks. */
 function writeOnce(path: string, content: string): void {
@@ -120,10 +124,4 @@ export function installConflist({ confDir, log }: { readonly confDir: string; re
     throw unwritable(confDir, error);
   }
   log.info({ path }, 'CNI configuration installed');
-  const earlier = earlierConfigs(confDir);
-  if (earlier.length > 0)
-    log.warn(
-      { confDir, earlier },
-      `the container runtime will use ${earlier[0]} and not weft: remove it, unless it is meant`,
-    );
 }

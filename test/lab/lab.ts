@@ -27,6 +27,8 @@ export type Lab = {
   readonly members: () => readonly Member[];
   /** A Node object and a host with its agent running. */
   readonly join: (number: number) => Promise<Member>;
+  /** The same with other podCIDRs than usual. */
+  readonly joinWith: (number: number, cidrs: readonly string[]) => Promise<Member>;
   readonly end: () => Promise<void>;
 };
 
@@ -38,9 +40,8 @@ export const podCidrs = (number: number): readonly string[] => [
 ];
 
 /** As kubelet and controller manager make it. */
-export const nodeObject = (number: number) => {
+export const nodeObject = (number: number, cidrs = podCidrs(number)) => {
   const { v4, v6 } = nodeAddress(number);
-  const cidrs = podCidrs(number);
   return {
     metadata: { name: `node${number}`, labels: { 'kubernetes.io/hostname': `node${number}` } },
     spec: { podCIDR: cidrs[0], podCIDRs: cidrs },
@@ -85,10 +86,10 @@ export async function startLab(): Promise<Lab> {
   writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
   const members: Member[] = [];
 
-  const join_ = async (number: number): Promise<Member> => {
+  const joinWith = async (number: number, cidrs: readonly string[]): Promise<Member> => {
     const joined = member(await newNode(dir, number, kubeconfig));
     members.push(joined);
-    api.store.create(NODES, undefined, nodeObject(number));
+    api.store.create(NODES, undefined, nodeObject(number, cidrs));
     joined.start();
     return joined;
   };
@@ -100,7 +101,14 @@ export async function startLab(): Promise<Lab> {
     rmSync(dir, { recursive: true, force: true });
   };
 
-  return { dir, api, members: () => members, join: join_, end };
+  return {
+    dir,
+    api,
+    members: () => members,
+    join: number => joinWith(number, podCidrs(number)),
+    joinWith,
+    end,
+  };
 }
 
 /** Every peer of every node established, or an error that says which are not and why. */
