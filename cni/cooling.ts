@@ -3,7 +3,7 @@
  * give away at once what others still send to. One line an address, appended, on tmpfs; a reboot
  * forgets them with the pods that knew them. A line that cannot be written is only a cool-down lost.
  */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseIp } from '../ip.ts';
 import type { Ip } from '../types.ts';
@@ -52,11 +52,12 @@ export function openCooling(path: string): Cooling {
     const temporary = `${path}.new`;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      // What a full tmpfs cut off here is written over by the next one, and never read.
       writeFileSync(temporary, lines(freed), { mode: 0o600 });
       renameSync(temporary, path);
       appended = 0;
     } catch {
-      rmSync(temporary, { force: true });
+      // The old file still holds more than nothing.
     }
   };
 
