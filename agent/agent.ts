@@ -12,6 +12,7 @@ import {
   RUN_DIR,
   STATE_DIR,
   STATUS_SOCKET,
+  WG_LINK,
 } from '../constants.ts';
 import { openClient } from '../discovery/client.ts';
 import { startDiscovery } from '../discovery/discovery.ts';
@@ -29,6 +30,7 @@ import { startProber } from './prober.ts';
 import { healthRoutes, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
 import { shimPath } from './shim.ts';
+import { sayChange } from './statechange.ts';
 
 export type AgentOptions = {
   readonly config: Config;
@@ -84,8 +86,11 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     released: ips =>
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack')),
   });
-  const probes = openProbes();
-  const prober = startProber(probes);
+  const prober = startProber({
+    open: onHeard => openProbes(() => performance.now(), onHeard),
+    dump: () => kernel.wg.dump(WG_LINK),
+    onChange: change => sayChange(log, change),
+  });
   const mesh = openMesh({ kernel, memos, now: Date.now });
   const installation = openInstallation(config, log);
   const pass = newPass({
@@ -121,7 +126,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     discovery,
     cni,
     kernel,
-    probes: prober.facts,
+    prober,
     installed: installation.reason,
     configs: installation.others,
     ...pass.report,
@@ -140,7 +145,6 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   await runner.stop();
   await cni.close();
   prober.stop();
-  probes.close();
   await discovery.close();
   client.close();
   await kernel.close();

@@ -12,6 +12,7 @@ import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
 import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
 import type { Log } from './log.ts';
+import { openMeasuring } from './measuring.ts';
 import type { Prober } from './prober.ts';
 import { reservedPorts } from './reserved.ts';
 import { openSaid } from './said.ts';
@@ -133,6 +134,7 @@ const findLeftovers = ({ config, installation }: PassDeps, { outcome, addresses 
 ];
 
 export function newPass(deps: PassDeps): Pass {
+  const measure = openMeasuring(deps);
   const said = openSaid(deps.log);
   const whereabouts = newWhereabouts();
   const lasting = openLasting(LASTING_MS, () => performance.now());
@@ -148,13 +150,13 @@ export function newPass(deps: PassDeps): Pass {
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
+    measure(outcome);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
     const { made } = deps.identity.key();
     if (made !== undefined) deps.discovery.event('WeftKeyMade', made, 'Normal');
     const able = configureCni(deps, outcome);
     await deps.cni.sweep();
-    deps.prober.follow(outcome.plan);
     deps.installation.ensure(able && outcome.errors.length === 0);
     if (outcome.changes > 0)
       deps.log.info({ changes: outcome.changes, peers: outcome.plan.peers.length }, 'applied');

@@ -1,60 +1,193 @@
-/** Asks every peer for a round trip, evenly spread in time, and remembers the answers. */
-import type { Probes } from '../mesh/probe.ts';
-import type { ProbeFact } from '../mesh/status.ts';
+/**
+ * Measures every peer on the data path. A silent peer is asked for a round trip every few seconds, one whose packets
+ * come anyway seldom, one in doubt every second; the device is looked at for what arrives.
+ */
+import type { Heard, Probes } from '../mesh/probe.ts';
+import { heardFrom, looked, newMeasure, type PeerMeasure, probed, settle } from '../mesh/state.ts';
 import type { MeshPlan, PeerPlan } from '../mesh/types.ts';
+import type { WgDevice } from '../platform/linux/types.ts';
+import { nextAsk, paceOf } from './pace.ts';
 
-/** Each peer once in this time, or slower where that would be more than PER_SECOND. */
-const ROUND_MS = 5_000;
-const PER_SECOND = 20;
+/** The device is looked at so often, and not more often than every LOOK_MIN_MS, however many questions there are. */
+const LOOK_MS = 10_000;
+
+/** Bytes in the tunnel of one probe of ours or of the peer, and what keepalives and handshakes of one look may add. */
+const PROBE_BYTES = 96;
+const SPARE_BYTES = 600;
+
+/** All of a peer at once: its first answers come with its first handshake. */
+const AT_ONCE = 20;
+
+export type Change = {
+  readonly peer: PeerPlan;
+  readonly before: PeerMeasure;
+  readonly after: PeerMeasure;
+  /** On the clock of the measures. */
+  readonly now: number;
+};
 
 export type Prober = {
-  readonly facts: () => ReadonlyMap<string, ProbeFact>;
+  /** By node, as of now. */
+  readonly measures: () => ReadonlyMap<string, PeerMeasure>;
+  /** The clock of the measures. */
+  readonly now: () => number;
   /** Whom to ask from now on. New peers are asked at once. */
   readonly follow: (plan: MeshPlan) => void;
+  /** A device that was just read. */
+  readonly look: (device: WgDevice) => void;
   /** Everybody once, now. */
   readonly askAll: () => void;
   readonly stop: () => void;
 };
 
-export function startProber(probes: Probes): Prober {
-  const facts = new Map<string, ProbeFact>();
-  let peers: readonly PeerPlan[] = [];
-  let next = 0;
-  let timer: NodeJS.Timeout | undefined;
+export type ProberOptions = {
+  readonly open: (onHeard: Heard) => Probes;
+  readonly dump: () => Promise<WgDevice | undefined>;
+  /** A peer took another state. */
+  readonly onChange: (change: Change) => void;
+  readonly now?: () => number;
+  readonly wall?: () => number;
+};
 
-  const ask = async (peer: PeerPlan): Promise<void> => {
-    const gateway = peer.gateways[0];
-    if (gateway === undefined) return;
-    const rttMs = await probes.ask(gateway);
-    const before = facts.get(peer.node);
-    facts.set(
-      peer.node,
-      rttMs === undefined ? { rttMs: before?.rttMs, lost: (before?.lost ?? 0) + 1 } : { rttMs, lost: 0 },
+type Peer = {
+  readonly plan: PeerPlan;
+  readonly measure: PeerMeasure;
+  readonly dueAt: number;
+  /** Probes of either side since the last look, to tell them from other traffic. */
+  readonly probes: number;
+  readonly busy: boolean;
+};
+
+export function startProber(options: ProberOptions): Prober {
+  const now = options.now ?? (() => performance.now());
+  const wall = options.wall ?? Date.now;
+  const peers = new Map<string, Peer>();
+  const byGateway = new Map<string, string>();
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+
+  const set = (name: string, measure: PeerMeasure, change: Partial<Peer> = {}): void => {
+    const peer = peers.get(name);
+    if (peer === undefined) return;
+    peers.set(name, { ...peer, ...change, measure });
+    if (measure.state !== peer.measure.state)
+      options.onChange({ peer: peer.plan, before: peer.measure, after: measure, now: now() });
+  };
+
+  const onHeard: Heard = (from, unansweredMs) => {
+    const peer = peers.get(byGateway.get(from) ?? '');
+    if (peer === undefined) return;
+    set(peer.plan.node, heardFrom(peer.measure, unansweredMs, now()), { probes: peer.probes + 1 });
+  };
+  const probes = options.open(onHeard);
+
+  const ask = async (name: string): Promise<void> => {
+    const peer = peers.get(name);
+    const gateway = peer?.plan.gateways[0];
+    if (peer === undefined || gateway === undefined) return;
+    const { measure, busy } = peer;
+    // As if it will be answered: what comes of it may bring the next one forward.
+    const hoped = measure.lost === 0 ? { ...measure, answers: measure.answers + 1 } : measure;
+    const pace = paceOf(hoped, busy, peers.size, now());
+    peers.set(name, { ...peer, dueAt: now() + pace, probes: peer.probes + 1 });
+    const unansweredMs =
+      measure.answeredAt === undefined ? Number.POSITIVE_INFINITY : now() - measure.answeredAt;
+    const rttMs = await probes.ask(gateway, { unansweredMs });
+    const after = peers.get(name);
+    if (after === undefined || stopped) return;
+    const next = probed(after.measure, rttMs, now());
+    // An answer that was long awaited, and a loss, are both asked after at once.
+    const dueAt = Math.min(after.dueAt, now() + paceOf(next, after.busy, peers.size, now()));
+    set(name, next, { dueAt });
+    arm();
+  };
+
+  const look = (device: WgDevice): void => {
+    lookedAt = now();
+    const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
+    for (const { plan, measure, probes: sent } of peers.values()) {
+      const actual = there.get(plan.publicKey);
+      const rxBytes = actual?.rxBytes ?? 0;
+      const grown = rxBytes - measure.rxBytes;
+      const seen = {
+        endpoint: actual?.endpoint,
+        handshakeStamp: actual?.latestHandshake ?? 0,
+        handshakeAgeMs: actual?.latestHandshake ? wall() - actual.latestHandshake : 0,
+        rxBytes,
+        txBytes: actual?.txBytes ?? 0,
+        candidates: plan.endpoints.length,
+      };
+      const busy = measure.lookedAt !== undefined && grown > sent * PROBE_BYTES + SPARE_BYTES;
+      set(plan.node, looked(measure, seen, now()), { probes: 0, busy });
+    }
+  };
+
+  const lookIfDue = (): void => {
+    if (now() - lookedAt < LOOK_MS || peers.size === 0) return;
+    lookedAt = now();
+    options.dump().then(
+      device => device !== undefined && !stopped && look(device),
+      () => {},
     );
   };
 
+  const queue = () => [...peers.values()].map(peer => ({ name: peer.plan.node, dueAt: peer.dueAt }));
+
   const tick = (): void => {
-    const peer = peers[next % Math.max(peers.length, 1)];
-    next += 1;
-    if (peer !== undefined) void ask(peer);
-    timer = setTimeout(tick, Math.max(ROUND_MS / Math.max(peers.length, 1), 1_000 / PER_SECOND));
+    lookIfDue();
+    const { name } = nextAsk(queue(), now());
+    if (name !== undefined) void ask(name);
+    arm();
+  };
+
+  function arm(): void {
+    clearTimeout(timer);
+    if (stopped) return;
+    timer = setTimeout(tick, nextAsk(queue(), now()).waitMs);
     timer.unref();
+  }
+
+  const add = (plan: PeerPlan): void => {
+    const measure = newMeasure(now());
+    peers.set(plan.node, { plan, measure, dueAt: now(), probes: 0, busy: false });
   };
 
   const follow = (plan: MeshPlan): void => {
     probes.listen(plan.self.gateways);
-    const known = new Set(peers.map(peer => peer.node));
-    const fresh = plan.peers.filter(peer => !known.has(peer.node));
-    for (const peer of peers) if (!plan.peers.some(p => p.node === peer.node)) facts.delete(peer.node);
-    peers = plan.peers;
-    // Twice: the first answer of a new peer has waited for the handshake.
-    for (const peer of fresh.slice(0, PER_SECOND)) void ask(peer).then(() => ask(peer));
+    const wanted = new Map(plan.peers.map(peer => [peer.node, peer]));
+    for (const name of peers.keys()) if (!wanted.has(name)) peers.delete(name);
+    byGateway.clear();
+    const fresh: string[] = [];
+    for (const peer of plan.peers) {
+      const known = peers.get(peer.node);
+      if (known === undefined) fresh.push(peer.node);
+      if (known === undefined) add(peer);
+      else peers.set(peer.node, { ...known, plan: peer });
+      for (const gateway of peer.gateways) byGateway.set(gateway, peer.node);
+    }
+    for (const name of fresh.slice(0, AT_ONCE)) void ask(name);
+    arm();
   };
 
   const askAll = (): void => {
-    for (const peer of peers) void ask(peer);
+    for (const name of peers.keys()) void ask(name);
   };
 
-  tick();
-  return { facts: () => facts, follow, askAll, stop: () => clearTimeout(timer) };
+  arm();
+  return {
+    measures: () => {
+      for (const { plan, measure } of peers.values()) set(plan.node, settle(measure, now()));
+      return new Map([...peers].map(([name, { measure }]) => [name, measure]));
+    },
+    now,
+    follow,
+    look,
+    askAll,
+    stop: () => {
+      stopped = true;
+      clearTimeout(timer);
+      probes.close();
+    },
+  };
 }

@@ -4,10 +4,11 @@ import type { CniServer } from '../cni/server.ts';
 import { WG_LINK } from '../constants.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Outcome } from '../mesh/reconcile.ts';
-import { type PeerStatus, type ProbeFact, peerStatuses } from '../mesh/status.ts';
+import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { VERSION } from '../version.ts';
 import { type Answer, json, type Routes, text } from './http.ts';
+import type { Prober } from './prober.ts';
 import { isReady, readiness } from './readiness.ts';
 
 export type ReportSources = {
@@ -16,7 +17,7 @@ export type ReportSources = {
   readonly cni: CniServer;
   readonly kernel: Kernel;
   readonly outcome: () => Outcome | undefined;
-  readonly probes: () => ReadonlyMap<string, ProbeFact>;
+  readonly prober: Prober;
   readonly installed: () => string | undefined;
   readonly configs: () => OtherConfigs;
   readonly leftovers: () => readonly string[];
@@ -46,7 +47,8 @@ async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   const outcome = s.outcome();
   if (outcome === undefined) return [];
   const device = await s.kernel.wg.dump(WG_LINK);
-  return peerStatuses(outcome.plan, device, s.probes(), Date.now());
+  if (device !== undefined) s.prober.look(device);
+  return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
 
 async function status(s: ReportSources): Promise<Answer> {

@@ -3,6 +3,7 @@
  * inside the tunnel. Every agent echoes; the asker pairs answer and question by a nonce.
  */
 import { createSocket, type Socket } from 'node:dgram';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PROBE_PORT } from '../constants.ts';
 import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
@@ -11,19 +12,27 @@ import { decodeProbe, encodeProbe } from './probewire.ts';
 /** An unanswered probe is lost after this. */
 const LOST_MS = 2_000;
 
-export type ProbeResult = { readonly at: number; readonly rttMs: number };
+export type Question = {
+  /** How long there has been no answer from there; Infinity: never. */
+  readonly unansweredMs?: number;
+  /** Bytes of the UDP payload; the answer has as many. */
+  readonly size?: number;
+};
 
 export type Probes = {
   /** Listens on exactly these addresses from now on. */
   readonly listen: (gateways: readonly Ip[]) => void;
   /** One question; resolves to the round trip in milliseconds, or undefined if lost. */
-  readonly ask: (gateway: Ip) => Promise<number | undefined>;
+  readonly ask: (gateway: Ip, question?: Question) => Promise<number | undefined>;
   readonly close: () => void;
 };
 
-type Pending = (at: number) => void;
+/** A question of somebody else, from whose address, and what it says of us. */
+export type Heard = (from: string, unansweredMs: number | undefined) => void;
 
-export function openProbes(now: () => number = () => performance.now()): Probes {
+type Pending = { readonly from: Ip; readonly settle: (at: number) => void };
+
+export function openProbes(now: () => number = () => performance.now(), onHeard: Heard = () => {}): Probes {
   const sockets = new Map<Ip, Socket>();
   const pending = new Map<bigint, Pending>();
   let counter = BigInt(Math.floor(Math.random() * 2 ** 40));
@@ -31,8 +40,18 @@ export function openProbes(now: () => number = () => performance.now()): Probes 
   const onMessage = (socket: Socket, message: Buffer, port: number, address: string): void => {
     const probe = decodeProbe(message);
     if (probe === undefined) return;
-    if (probe.kind === 'question') socket.send(encodeProbe('answer', probe.nonce), port, address, () => {});
-    else pending.get(probe.nonce)?.(now());
+    if (probe.kind === 'question') {
+      socket.send(
+        encodeProbe({ ...probe, kind: 'answer', unansweredMs: undefined }),
+        port,
+        address,
+        () => {},
+      );
+      onHeard(address, probe.unansweredMs);
+      return;
+    }
+    const waiting = pending.get(probe.nonce);
+    if (waiting?.from === address) waiting.settle(now());
   };
 
   const open = (ip: Ip): void => {
@@ -57,9 +76,9 @@ export function openProbes(now: () => number = () => performance.now()): Probes 
     for (const ip of gateways) if (!sockets.has(ip)) open(ip);
   };
 
-  const ask = (gateway: Ip): Promise<number | undefined> => {
+  const ask = (gateway: Ip, { unansweredMs, size = 0 }: Question = {}): Promise<number | undefined> => {
     const socket = [...sockets].find(([ip]) => familyOf(ip) === familyOf(gateway))?.[1];
-    if (socket === undefined) return Promise.resolve(undefined);
+    if (socket === undefined) return sleep(LOST_MS, undefined, { ref: false });
     counter += 1n;
     const nonce = counter;
     const sent = now();
@@ -71,10 +90,10 @@ export function openProbes(now: () => number = () => performance.now()): Probes 
       };
       const timer = setTimeout(() => settle(undefined), LOST_MS);
       timer.unref();
-      pending.set(nonce, at => settle(at - sent));
-      socket.send(encodeProbe('question', nonce), PROBE_PORT, gateway, error => {
-        if (error) settle(undefined);
-      });
+      pending.set(nonce, { from: gateway, settle: at => settle(at - sent) });
+      const bytes = encodeProbe({ kind: 'question', nonce, unansweredMs, size });
+      // What the kernel refuses counts as lost when its time is up: a broken path is not asked in a tight loop.
+      socket.send(bytes, PROBE_PORT, gateway, () => {});
     });
   };
 

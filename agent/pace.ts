@@ -1,0 +1,43 @@
+/** How often a peer is asked for a round trip. Pure. */
+import type { PeerMeasure } from '../mesh/state.ts';
+
+/** A silent peer, one whose packets come anyway, one in doubt, and one that has been away for a while. */
+const SILENT_MS = 5_000;
+const BUSY_MS = 30_000;
+const DOUBT_MS = 1_000;
+const AWAY_MS = 5_000;
+const AWAY_AFTER_MS = 60_000;
+
+/** The second answer, whose round trip is the first without a handshake in it. */
+const SECOND_MS = 200;
+
+/** Probes a second of all peers together: of this the regular ones take three quarters. */
+const PER_SECOND = 20;
+const SHARE = 0.75;
+
+/** Milliseconds until a peer is to be asked again. `peers`: how many there are. */
+export function paceOf(m: PeerMeasure, busy: boolean, peers: number, now: number): number {
+  const regular = Math.max(busy ? BUSY_MS : SILENT_MS, (peers / (PER_SECOND * SHARE)) * 1_000);
+  if (m.state === 'established' && m.lost === 0) return m.answers < 2 ? SECOND_MS : regular;
+  if (m.answers > 0) return SECOND_MS;
+  return now - m.wellAt < AWAY_AFTER_MS ? DOUBT_MS : Math.max(AWAY_MS, regular / 2);
+}
+
+type Due = { readonly name: string; readonly dueAt: number };
+
+const SPACING_MS = 1_000 / PER_SECOND;
+
+/** Longest sleep, for the looks at the device. */
+const MOST_MS = 5_000;
+
+/** Who is asked now, if anybody is due, and in how many milliseconds to look again. */
+export function nextAsk(
+  peers: readonly Due[],
+  now: number,
+): { readonly name: string | undefined; readonly waitMs: number } {
+  let first: Due | undefined;
+  for (const peer of peers) if (first === undefined || peer.dueAt < first.dueAt) first = peer;
+  if (first === undefined) return { name: undefined, waitMs: MOST_MS };
+  if (first.dueAt <= now) return { name: first.name, waitMs: SPACING_MS };
+  return { name: undefined, waitMs: Math.min(MOST_MS, Math.max(SPACING_MS, first.dueAt - now)) };
+}
