@@ -16,9 +16,11 @@ import {
 } from '../constants.ts';
 import { openClient } from '../discovery/client.ts';
 import { startDiscovery } from '../discovery/discovery.ts';
+import { startHostWatch } from '../host/watch.ts';
 import { openProbes } from '../mesh/probe.ts';
 import { openMesh } from '../mesh/reconcile.ts';
 import { forgetAddresses } from '../platform/linux/conntrack.ts';
+import { openFirewalls } from '../platform/linux/firewall.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
 import { serveTcp, serveUnix } from './http.ts';
 import { openIdentity } from './identity.ts';
@@ -107,8 +109,14 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     log,
     startedAt,
   });
+  const host = startHostWatch({
+    kernel,
+    firewalls: openFirewalls(),
+    config,
+    log,
+  });
   const runner = startRunner({
-    run: pass.run,
+    run: () => pass.run().finally(() => host.passed(pass.report.outcome())),
     onError: error =>
       log.warn(
         { error: error instanceof Error ? error.message : String(error) },
@@ -120,7 +128,10 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   });
   mark = runner.mark;
   const later = openLater(runner.mark, KERNEL_NEWS_MS);
-  const unwatch = kernel.watch(['link', 'address', 'route', 'nft'], later.mark);
+  const unwatch = kernel.watch(['link', 'address', 'route', 'nft'], kind => {
+    later.mark();
+    if (kind === 'nft' || kind === 'link') host.mark();
+  });
   const sources = {
     nodeName,
     discovery,
@@ -129,6 +140,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     prober,
     installed: installation.reason,
     configs: installation.others,
+    host: host.report,
     ...pass.report,
   };
   const servers = [
@@ -141,6 +153,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   log.info({ signal }, 'stopping; tunnels, routes and pods stay as they are');
   unwatch();
   later.cancel();
+  await host.stop();
   for (const server of servers) server.close();
   await runner.stop();
   await cni.close();

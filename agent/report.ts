@@ -3,6 +3,7 @@ import type { OtherConfigs } from '../cni/install.ts';
 import type { CniServer } from '../cni/server.ts';
 import { WG_LINK } from '../constants.ts';
 import type { Discovery } from '../discovery/discovery.ts';
+import type { HostWatch } from '../host/watch.ts';
 import type { Outcome } from '../mesh/reconcile.ts';
 import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
@@ -21,6 +22,8 @@ export type ReportSources = {
   readonly installed: () => string | undefined;
   readonly configs: () => OtherConfigs;
   readonly leftovers: () => readonly string[];
+  /** What a person should know of this host. */
+  readonly host: HostWatch['report'];
   /** Milliseconds since the loop last finished a pass or was found idle. */
   readonly stuckFor: () => number;
   readonly runs: () => number;
@@ -71,6 +74,7 @@ async function status(s: ReportSources): Promise<Answer> {
     peers: await peers(s),
     excluded: outcome?.plan.excluded ?? [],
     warnings: outcome?.plan.warnings ?? [],
+    host: s.host(),
     api: s.discovery.state(),
     cni: { ...s.cni.stats(), otherConfigs: s.configs(), leftovers: s.leftovers() },
     pods: s.cni.leases(),

@@ -1,6 +1,7 @@
 /** WireGuard through the program `wg`, which speaks to the kernel and to wireguard-go alike. */
-import type { LinuxError } from './errors.ts';
+import { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
+import { udpHolder } from './holder.ts';
 import type { Wg, WgChange } from './types.ts';
 import { parseWgDump } from './wgdump.ts';
 
@@ -35,6 +36,14 @@ export const setArguments = (changes: readonly WgChange[]): readonly string[] =>
 const privateKey = (changes: readonly WgChange[]): string =>
   changes.flatMap(c => (c.kind === 'device' && c.privateKey !== undefined ? [c.privateKey] : []))[0] ?? '';
 
+/** A port that is taken: the error also says by whom. */
+function namingHolder(error: unknown, changes: readonly WgChange[]): unknown {
+  const port = changes.find(change => change.kind === 'device')?.listenPort;
+  if (!(error instanceof LinuxError) || error.code !== 'EADDRINUSE' || port === undefined) return error;
+  const words = `UDP port ${port} is held by ${udpHolder(port) ?? 'nobody any more'}: end it, or choose another with the setting listenPort`;
+  return new LinuxError(error.code, `${error.message}: ${words}`, error);
+}
+
 export function wgOver(exec: Exec, changed: () => void): Wg {
   const answering = new Set<string>();
   return {
@@ -53,7 +62,9 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
     set: async (link, changes) => {
       changed();
       const key = privateKey(changes);
-      await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '');
+      await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '').catch(error => {
+        throw namingHolder(error, changes);
+      });
     },
   };
 }

@@ -1,0 +1,70 @@
+/** nft's listings of other people's chains → base chains, rules, and what drops everything. Pure. */
+import type { BaseChain, Rule } from './types.ts';
+
+const TABLE = /^table (\S+) (\S+) \{/;
+const CHAIN = /^\tchain (\S+) \{/;
+const BASE = /^\t\ttype filter hook (forward|input) priority [^;]+; policy (accept|drop);/;
+const FAMILIES = ['ip', 'ip6', 'inet'];
+
+/** Base chains of `nft list chains` in the hooks forward and input, families ip, ip6 and inet. */
+export function baseChains(listing: string): readonly BaseChain[] {
+  let family = '';
+  let table = '';
+  let name = '';
+  const found: BaseChain[] = [];
+  for (const line of listing.split('\n')) {
+    const [, f, t] = TABLE.exec(line) ?? [];
+    if (f !== undefined && t !== undefined) [family, table] = [f, t];
+    name = CHAIN.exec(line)?.[1] ?? name;
+    const [, hook, policy] = BASE.exec(line) ?? [];
+    if (hook !== undefined && FAMILIES.includes(family))
+      found.push({ family, table, name, hook, policy } as BaseChain);
+  }
+  return found;
+}
+
+const HANDLE = /^\t\t(.*) # handle (\d+)$/;
+
+/** Rules of one chain's listing by `nft -a list chain`. */
+export const chainRules = (listing: string): readonly Rule[] =>
+  listing.split('\n').flatMap(line => {
+    const [, text, handle] = HANDLE.exec(line) ?? [];
+    return text === undefined || text.startsWith('type ') ? [] : [{ text, handle: Number(handle) }];
+  });
+
+const COUNTER = /counter packets \d+ bytes \d+ ?/;
+const COMMENT = / ?comment "[^"]*"$/;
+const LOG = /log( prefix "[^"]*")?( (level|group|flags|snaplen|queue-threshold) \S+)* ?/;
+
+/** What a rule does to every packet: its verdict, where nothing stands before it. */
+function unconditional(rule: Rule): string | undefined {
+  // Matches of iptables that nft cannot spell are printed as nothing between two spaces.
+  if (rule.text.startsWith(' ') || rule.text.includes('  ')) return undefined;
+  const bare = rule.text.replace(COMMENT, '').replace(COUNTER, '').replace(LOG, '').trim();
+  return /^(drop|reject|jump|goto)\b/.test(bare) ? bare : undefined;
+}
+
+/** Chains that are looked into below a base chain. */
+const DEPTH = 4;
+
+/**
+ * The first rule that drops every packet that reaches it, where it stands before the end of the chain: nothing that is
+ * appended has an effect. `listing` gives the listing of a chain of the same table; `until` marks the rules that are ours.
+ */
+export async function blockedBy(
+  chain: string,
+  listing: (chain: string) => Promise<string>,
+  until: (rule: Rule) => boolean = () => false,
+  depth = DEPTH,
+): Promise<string | undefined> {
+  for (const rule of chainRules(await listing(chain))) {
+    if (until(rule)) return undefined;
+    const [verdict, target = ''] = (unconditional(rule) ?? '').split(' ');
+    if (verdict === 'drop' || verdict === 'reject' || verdict === 'goto')
+      return `${chain}: ${rule.text.replace(COUNTER, '').trim()}`;
+    const below =
+      verdict === 'jump' && depth > 0 ? await blockedBy(target, listing, until, depth - 1) : undefined;
+    if (below !== undefined) return below;
+  }
+  return undefined;
+}

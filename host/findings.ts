@@ -1,0 +1,119 @@
+/** Facts of this host → what a person should know of it. Pure. */
+import { BRIDGE, WG_LINK } from '../constants.ts';
+import type { BaseChain, Finding, ForwardFact, HostFacts } from './types.ts';
+
+const named = (kind: ForwardFact['kind'], { family, table, name }: BaseChain): string =>
+  kind === 'legacy'
+    ? `${name} of ${family === 'ip6' ? 'ip6tables' : 'iptables'}-legacy`
+    : `${name} of the nft table ${family} ${table}`;
+
+const firewalldCure = (cidrs: readonly string[]): string =>
+  `${cidrs.map(cidr => `firewall-cmd --permanent --zone=trusted --add-source=${cidr}`).join('; ')}; firewall-cmd --permanent --zone=trusted --add-interface=${BRIDGE}; firewall-cmd --permanent --zone=trusted --add-interface=${WG_LINK}; firewall-cmd --reload`;
+
+const blockedCure = (fact: ForwardFact, { clusterCidrs }: HostFacts): string => {
+  if (fact.chain.table === 'firewalld') return firewalldCure(clusterCidrs);
+  if (/ufw/.test(fact.blockedBy ?? ''))
+    return 'set DEFAULT_FORWARD_POLICY="DROP" (not REJECT) in /etc/default/ufw and run: ufw reload';
+  return `before that rule, accept what comes in by weft* or goes out by weft* and wv*`;
+};
+
+function forwardFinding(fact: ForwardFact, facts: HostFacts): Finding | undefined {
+  const { kind, chain, ours, blockedBy, error } = fact;
+  const id = `forward ${kind === 'legacy' ? 'legacy ' : ''}${chain.family} ${chain.table} ${chain.name}`;
+  const where = named(kind, chain);
+  if (error !== undefined)
+    return {
+      id,
+      severity: 'error',
+      what: `The chain ${where} drops what it does not know, pods' packets too, and weft's own rules cannot be put there: ${error}`,
+      cure: `by hand, at its end: accept what comes in by weft* or goes out by weft* and wv*`,
+    };
+  if (blockedBy !== undefined && !(chain.table === 'firewalld' && facts.firewalldKnowsUs))
+    return {
+      id,
+      severity: 'error',
+      what: `The chain ${where} drops everything that it has not accepted before (${blockedBy}), pods' packets too; weft puts its rules only behind those of others, where they are never reached`,
+      cure: blockedCure(fact, facts),
+    };
+  return ours
+    ? {
+        id,
+        severity: 'info',
+        what: `The chain ${where} drops what it does not know; weft's rules (comment weft) stand at its end, so pods talk`,
+        cure: undefined,
+      }
+    : undefined;
+}
+
+const inputFinding = (chain: BaseChain, { listenPort }: HostFacts): Finding => ({
+  id: `input ${chain.family} ${chain.table} ${chain.name}`,
+  severity: 'info',
+  what: `The chain ${named('nft', chain)} drops what arrives at this node unless it is allowed: peers must reach UDP port ${listenPort}, and pods what they use of the node`,
+  cure: `unless it is allowed already: accept UDP port ${listenPort}, and what comes in by ${BRIDGE} and ${WG_LINK} (with ufw: ufw allow ${listenPort}/udp; ufw allow in on ${BRIDGE}; ufw allow in on ${WG_LINK})`,
+});
+
+/** Links that another pod network leaves behind, or works with. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [/^(flannel\.\d+|flannel-v6\.\d+|flannel-wg(-v6)?)$/, 'flannel'],
+  [/^cni\d+$/, 'flannel or another bridge plugin'],
+  [/^(cilium_\w+|lxc_health)$/, 'cilium'],
+  [/^(cali[0-9a-f]{4,}|vxlan(-v6)?\.calico|wireguard\.cali|wg-v6\.cali)$/, 'calico'],
+  [/^(kube-bridge|kube-dummy-if)$/, 'kube-router'],
+  [/^(weave|vethwe-\w+|datapath)$/, 'weave'],
+  [/^(kilo\d+|kube-bridge)$/, 'kilo'],
+  [/^(antrea-\w+)$/, 'antrea'],
+];
+
+function foreignFindings({ links }: HostFacts): readonly Finding[] {
+  const owners = Map.groupBy(
+    links.filter(link => FOREIGN.some(([pattern]) => pattern.test(link))),
+    link => FOREIGN.find(([pattern]) => pattern.test(link))?.[1] ?? '',
+  );
+  return [...owners]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([owner, found]) => ({
+      id: `foreign ${owner}`,
+      severity: 'warning',
+      what: `Links of another pod network are here, of ${owner}: ${[...found].sort().join(', ')}. Its routes and rules may take pods' packets; weft deletes nothing of others`,
+      cure: `uninstall it; if it is gone already, restart the node, or: ${[...found]
+        .sort()
+        .map(link => `ip link delete ${link}`)
+        .join('; ')}`,
+    }));
+}
+
+const ipvs = ({ links }: HostFacts): readonly Finding[] =>
+  links.includes('kube-ipvs0')
+    ? [
+        {
+          id: 'kube-proxy ipvs',
+          severity: 'warning',
+          what: 'kube-proxy runs, or ran, in the mode ipvs: what it sends to pods does not pass the hook forward, so that network policy does not see it. weft is tested with the modes iptables and nftables',
+          cure: 'set mode nftables (or iptables) in the configuration of kube-proxy and run on each node: kube-proxy --cleanup',
+        },
+      ]
+    : [];
+
+const port = ({ port: held }: HostFacts): readonly Finding[] =>
+  held === undefined
+    ? []
+    : [
+        {
+          id: 'udp port',
+          severity: 'error',
+          what: `UDP port ${held.port}, where peers reach this node's WireGuard, is held by ${held.holder}`,
+          cure: 'end it, or choose another port for weft on every node with the setting listenPort',
+        },
+      ];
+
+const ORDER = { error: 0, warning: 1, info: 2 } as const;
+
+/** Worst first, then by id. */
+export const findings = (facts: HostFacts): readonly Finding[] =>
+  [
+    ...facts.forward.flatMap(fact => forwardFinding(fact, facts) ?? []),
+    ...facts.input.map(chain => inputFinding(chain, facts)),
+    ...foreignFindings(facts),
+    ...ipvs(facts),
+    ...port(facts),
+  ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (a.id < b.id ? -1 : 1));

@@ -1,0 +1,117 @@
+/** Looks at this host again and again, beside the passes: other people's firewalls are mended, the rest is only told. */
+import type { Log } from '../agent/log.ts';
+import { startRunner } from '../agent/runner.ts';
+import { openSaid } from '../agent/said.ts';
+import type { Config } from '../config.ts';
+import { BRIDGE, WG_LINK } from '../constants.ts';
+import type { Outcome } from '../mesh/reconcile.ts';
+import type { Firewalls } from '../platform/linux/firewall.ts';
+import { udpHolder } from '../platform/linux/holder.ts';
+import type { Kernel } from '../platform/linux/types.ts';
+import type { Cidr } from '../types.ts';
+import { ensureForward, type FirewallLook } from './ensure.ts';
+import { findings } from './findings.ts';
+import type { Finding, HostFacts, PortFact } from './types.ts';
+
+export type HostWatch = {
+  /** For people: what the last look found, worst first, and how many looks there were. */
+  readonly report: () => { readonly findings: readonly Finding[]; readonly looks: number };
+  /** Something changed: look as soon as may be. */
+  readonly mark: () => void;
+  /** A pass is over: our networks may have changed, and the tunnel's port may have been refused. */
+  readonly passed: (outcome: Outcome | undefined) => void;
+  readonly stop: () => Promise<void>;
+};
+
+export type HostWatchOptions = {
+  readonly kernel: Kernel;
+  readonly firewalls: Firewalls;
+  readonly config: Config;
+  readonly log: Log;
+};
+
+const MIN_LOOK_MS = 1_000;
+const MAX_LOOK_MS = 30_000;
+/** iptables-legacy tells nobody of its changes. */
+const LEGACY_LOOK_MS = 5_000;
+/** Beside very large tables of others a look takes long; it must never be more than a fifth of the time. */
+const SHARE = 5;
+
+function heldPort(port: number): PortFact | undefined {
+  const holder = udpHolder(port);
+  return holder === undefined ? undefined : { port, holder };
+}
+
+async function firewalldKnowsUs(
+  firewalls: Firewalls,
+  look: FirewallLook,
+  cidrs: readonly Cidr[],
+): Promise<boolean> {
+  const firewalld = look.forward.find(fact => fact.chain.table === 'firewalld');
+  if (firewalld === undefined) return false;
+  const text = await firewalls.table(firewalld.chain.family, 'firewalld').catch(() => '');
+  const links = [BRIDGE, WG_LINK].every(link => text.includes(`"${link}"`));
+  return links && cidrs.every(cidr => text.includes(cidr));
+}
+
+/** What a pass tells of the host. */
+type PassFacts = { readonly clusterCidrs: readonly Cidr[]; readonly portTaken: boolean };
+
+const passFacts = (outcome: Outcome | undefined): PassFacts => ({
+  clusterCidrs: outcome?.plan.clusterCidrs ?? [],
+  portTaken: outcome?.errors.some(error => error.message.includes('Address already in use')) ?? false,
+});
+
+async function readFacts(
+  options: HostWatchOptions,
+  look: FirewallLook,
+  { clusterCidrs, portTaken }: PassFacts,
+): Promise<HostFacts> {
+  const { kernel, firewalls, config } = options;
+  return {
+    ...look,
+    firewalldKnowsUs: await firewalldKnowsUs(firewalls, look, clusterCidrs),
+    links: (await kernel.links.list()).map(link => link.name),
+    port: portTaken ? heldPort(config.listenPort) : undefined,
+    listenPort: config.listenPort,
+    clusterCidrs,
+  };
+}
+
+const sentence = ({ what, cure }: Finding): string => (cure === undefined ? what : `${what}. Cure: ${cure}`);
+
+export function startHostWatch(options: HostWatchOptions): HostWatch {
+  const said = openSaid(options.log);
+  let found: readonly Finding[] = [];
+  let notBefore = 0;
+  let looks = 0;
+  let pass = passFacts(undefined);
+
+  const look = async (): Promise<number | undefined> => {
+    const began = performance.now();
+    if (began < notBefore) return notBefore - began;
+    const firewall = await ensureForward(options.firewalls);
+    found = findings(await readFacts(options, firewall, pass));
+    said.say(new Map(found.filter(f => f.severity !== 'info').map(f => [f.id, sentence(f)])));
+    looks += 1;
+    const took = performance.now() - began;
+    notBefore = began + took * SHARE;
+    return firewall.legacy ? LEGACY_LOOK_MS : undefined;
+  };
+
+  const runner = startRunner({
+    run: look,
+    onError: error =>
+      options.log.warn({ error: String(error) }, 'this host could not be looked at; trying again'),
+    minMs: MIN_LOOK_MS,
+    maxMs: MAX_LOOK_MS,
+    retryMs: MIN_LOOK_MS,
+  });
+  runner.mark();
+  const passed = (outcome: Outcome | undefined): void => {
+    const before = pass;
+    pass = passFacts(outcome);
+    if (before.portTaken !== pass.portTaken) runner.mark();
+  };
+  return { passed, report: () => ({ findings: found, looks }), mark: runner.mark, stop: runner.stop };
+}
