@@ -3,12 +3,12 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShim } from '../cni/shim/build.ts';
 import { WIREGUARD_PROGRAM } from '../manifests/wireguard.ts';
-import type { Arch } from './arch.ts';
+import { ARCHITECTURES, type Arch } from './arch.ts';
 import { bundle, NATIVE, nativePart } from './bundle.ts';
 import { debianRoot, type Unpacked } from './debian.ts';
 import { assertMachine, libraryClosure } from './elf.ts';
 import { type NodeBinary, nodeBinary } from './node.ts';
-import { PACKAGES, WIREGUARD_GO_PACKAGE } from './packages.ts';
+import { MULTIARCH, PACKAGES, WIREGUARD_GO_PACKAGE } from './packages.ts';
 import type { Entries, Entry } from './tar.ts';
 import { type Built, buildSupervisor, buildWireguardGo } from './wireguard.ts';
 
@@ -71,6 +71,7 @@ const skeleton: Entries = new Map<string, Entry>([
   ['root', folder(0o700)],
   ['tmp', folder(0o1777)],
   ['var/run', link('/run')],
+  ['run/xtables.lock', file('')],
   ['etc/group', file('root:x:0:\n')],
   ['etc/machine-id', file('')],
   ['etc/nsswitch.conf', file('hosts: files dns\n')],
@@ -119,7 +120,9 @@ async function fetchSources(arch: Arch): Promise<Sources> {
 
 async function baseParts(arch: Arch, sources: Sources): Promise<Parts> {
   const { node, debian, wireguardGo, supervisor } = sources;
-  const paths = Object.values(PACKAGES).flat();
+  const paths = Object.values(PACKAGES)
+    .flat()
+    .map(path => path.replace(MULTIARCH, ARCHITECTURES[arch].triplet));
   const packaged = paths.filter(path => !path.startsWith('etc/')).map(path => join(debian.root, path));
   const programs = [...packaged, node.path, wireguardGo.path, supervisor];
   const libraries = await libraryClosure(arch, debian.root, programs);
@@ -129,7 +132,7 @@ async function baseParts(arch: Arch, sources: Sources): Promise<Parts> {
       ['usr/bin/wireguard-go', program(arch, wireguardGo.path)],
       [WIREGUARD_PROGRAM.slice(1), program(arch, supervisor)],
     ]),
-    'wg, nft, conntrack': debianFiles(arch, debian.root, paths),
+    'wg, nft, conntrack, iptables-legacy': debianFiles(arch, debian.root, paths),
     libraries: new Map([...libraries].map(([path, source]) => [path, program(arch, source)])),
     licences: licences(debian.root, node),
     skeleton,

@@ -7,9 +7,18 @@
 /** The release whose packages are taken, whatever the building machine runs. */
 export const SUITE = 'bookworm';
 
+/** Stands for Debian's multiarch folder in the paths below. */
+export const MULTIARCH = 'MULTIARCH';
+
 /** Package → the files that are wanted of it, without leading slash. The libraries they need come by themselves. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   conntrack: ['usr/sbin/conntrack'],
+  // For hosts whose firewall is iptables-legacy, which nft does not show; what one plain rule needs.
+  iptables: [
+    'usr/sbin/xtables-legacy-multi',
+    `usr/lib/${MULTIARCH}/xtables/libxt_comment.so`,
+    `usr/lib/${MULTIARCH}/xtables/libxt_standard.so`,
+  ],
   // Node is C++.
   'libstdc++6': [],
   // nft resolves the names of protocols through it.

@@ -47,6 +47,13 @@ const machineId: Mount = {
   reason: 'Tells a cloned disk, which needs a key of its own. Some hosts have none; an empty one is as good.',
 };
 
+const iptablesLock: Mount = {
+  volume: { name: 'xtables-lock', hostPath: { path: '/run/xtables.lock', type: 'FileOrCreate' } },
+  mount: { name: 'xtables-lock', mountPath: '/run/xtables.lock' },
+  reason:
+    'Where the host’s firewall is iptables-legacy: the lock that all who change it take, kube-proxy too.',
+};
+
 /** In the order in which they are printed. */
 export const agentMounts: readonly Mount[] = [
   config,
@@ -60,6 +67,7 @@ export const agentMounts: readonly Mount[] = [
   hostPath('cni-conf', defaults().cniConfDir, 'Where the container runtime looks for CNI configurations.'),
   sysctls,
   machineId,
+  iptablesLock,
   wireguardSockets,
 ];
 

@@ -97,6 +97,20 @@ describe('image', { skip: skipNative }, () => {
     assert.match(await inside('nft', 'list', 'table', 'inet', 't'), /meta l4proto ipv6-icmp accept/);
   });
 
+  test('iptables-legacy has what one plain rule with a comment needs', async () => {
+    const rule = ['-i', 'weft+', '-m', 'comment', '--comment', 'weft', '-j', 'ACCEPT'];
+    const lock = `/dev/shm/weft-image-${process.pid}.lock`;
+    after(() => rmSync(lock, { force: true }));
+    const env = { PATH: '/usr/sbin', XTABLES_LOCKFILE: lock };
+    for (const program of ['iptables', 'ip6tables']) {
+      const run = (...args: string[]) =>
+        host.run(['chroot', join(folder, 'root'), 'xtables-legacy-multi', program, ...args], { env });
+      await run('-A', 'FORWARD', ...rule);
+      assert.match(await run('-v', '-n', '-L', 'FORWARD'), /weft\+ .*\/\* weft \*\//);
+      await run('-D', 'FORWARD', ...rule);
+    }
+  });
+
   test('the agent starts by the image’s entry point', async () => {
     assert.equal(await inside(...opened.config.config.Entrypoint, '--version'), `weft ${VERSION}\n`);
     assert.match(await inside('weft', '--help'), /weft agent/);

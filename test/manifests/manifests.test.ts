@@ -185,6 +185,7 @@ describe('DaemonSets', () => {
       '/opt/cni/bin',
       '/proc/sys/net',
       '/run/weft',
+      '/run/xtables.lock',
       '/var/lib/weft',
       '/var/run/wireguard',
     ]);
