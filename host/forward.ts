@@ -10,7 +10,7 @@ import type { BaseChain, Rule } from './types.ts';
 const OWN_LINKS = WG_LINK.slice(0, 4);
 
 /** Comment of our rules. */
-export const COMMENT = 'weft';
+const COMMENT = 'weft';
 
 export type Way = { readonly direction: 'in' | 'out'; readonly prefix: string };
 
