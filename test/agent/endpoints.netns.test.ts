@@ -25,7 +25,7 @@ let pods: readonly Pod[];
 
 before(async () => {
   lab = await startLab();
-  members = await Promise.all([1, 2, 3].map(lab.join));
+  members = await Promise.all([1, 2, 3].map(number => lab.join(number)));
   await Promise.all(members.map(m => untilInstalled(m)));
   pods = await Promise.all(members.map(m => addPod(m, `pod${m.number}`)));
   await untilMeshed(members);

@@ -6,8 +6,8 @@ import { CONFLIST } from '../../cni/install.ts';
 import { buildShim } from '../../cni/shim/build.ts';
 import { RESOURCES, type Resource } from '../apiserver/resources.ts';
 import { type ApiServer, startApiServer } from '../apiserver/server.ts';
-import { type LabNode, newNode } from './node.ts';
-import { LAB, makeUnderlay, nodeAddress } from './underlay.ts';
+import { type LabNode, newNode, type Plug } from './node.ts';
+import { LAB, makeUnderlay, nodeAddress, plug } from './underlay.ts';
 import { until } from './wait.ts';
 
 export const CLUSTER_CIDRS = ['10.42.0.0/16', 'fd42::/48'] as const;
@@ -21,12 +21,20 @@ export type Member = LabNode & {
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 };
 
+/** Where a host is, and what its kubelet and its cloud say of it. */
+export type Place = {
+  readonly plug: Plug;
+  readonly object: (number: number) => object;
+  /** More settings of its agent. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+};
+
 export type Lab = {
   readonly dir: string;
   readonly api: ApiServer;
   readonly members: () => readonly Member[];
-  /** A Node object and a host with its agent running. */
-  readonly join: (number: number) => Promise<Member>;
+  /** A Node object and a host with its agent running, on the underlay or at another place. */
+  readonly join: (number: number, place?: Place) => Promise<Member>;
   /** The same with other podCIDRs than usual. */
   readonly joinWith: (number: number, cidrs: readonly string[]) => Promise<Member>;
   readonly end: () => Promise<void>;
@@ -76,6 +84,8 @@ function member(node: LabNode): Member {
   };
 }
 
+const UNDERLAY_PLACE: Place = { plug, object: number => nodeObject(number) };
+
 /** Must run inside `reenter`'s namespaces: it makes links where it stands. */
 export async function startLab(): Promise<Lab> {
   buildShim(process.arch === 'arm64' ? 'arm64' : 'amd64');
@@ -86,11 +96,11 @@ export async function startLab(): Promise<Lab> {
   writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
   const members: Member[] = [];
 
-  const joinWith = async (number: number, cidrs: readonly string[]): Promise<Member> => {
-    const joined = member(await newNode(dir, number, kubeconfig));
+  const join_ = async (number: number, place: Place = UNDERLAY_PLACE): Promise<Member> => {
+    const joined = member(await newNode(dir, number, kubeconfig, place.plug));
     members.push(joined);
-    api.store.create(NODES, undefined, nodeObject(number, cidrs));
-    joined.start();
+    api.store.create(NODES, undefined, place.object(number) as never);
+    joined.start(place.settings);
     return joined;
   };
 
@@ -105,8 +115,8 @@ export async function startLab(): Promise<Lab> {
     dir,
     api,
     members: () => members,
-    join: number => joinWith(number, podCidrs(number)),
-    joinWith,
+    join: join_,
+    joinWith: (number, cidrs) => join_(number, { plug, object: n => nodeObject(n, cidrs) }),
     end,
   };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { STATE_DIR, STATUS_SOCKET } from '../../constants.ts';
 import { type Namespace, newHost } from './namespace.ts';
 import type { Host } from './runtime.ts';
-import { nodeAddress, plug, type UnderlayAddress } from './underlay.ts';
+import type { UnderlayAddress } from './underlay.ts';
 
 export type LabNode = Host & {
   readonly name: string;
@@ -93,13 +93,21 @@ function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: st
   };
 }
 
-/** A host on the underlay with directories of its own below `labDir`; the agent is not started yet. */
-export async function newNode(labDir: string, number: number, kubeconfig: string): Promise<LabNode> {
+/** Connects a host to a network, with an address and a default route. */
+export type Plug = (host: Namespace, number: number) => Promise<UnderlayAddress>;
+
+/** A host with directories of its own below `labDir`; the agent is not started yet. */
+export async function newNode(
+  labDir: string,
+  number: number,
+  kubeconfig: string,
+  plugIn: Plug,
+): Promise<LabNode> {
   const name = `node${number}`;
   const dir = join(labDir, name);
   makeDirectories(dir, number);
   const namespace = await newHost(prepare(dir));
-  await plug(namespace, number);
+  const address = await plugIn(namespace, number);
   const logFile = join(dir, 'agent.log');
   return {
     name,
@@ -107,7 +115,7 @@ export async function newNode(labDir: string, number: number, kubeconfig: string
     namespace,
     binDir: join(dir, 'bin'),
     confDir: join(dir, 'conf'),
-    address: nodeAddress(number),
+    address,
     logFile,
     startAgent: agentOf(namespace, dir, name, kubeconfig, logFile),
     status: () => getStatus(namespace.pid),

@@ -35,7 +35,7 @@ export async function makeUnderlay(mtu = 1500): Promise<void> {
 }
 
 /** Plugs a host in as eth0, with a default route to the lab's address. */
-export async function plug(host: Namespace, number: number, mtu = 1500): Promise<void> {
+export async function plug(host: Namespace, number: number, mtu = 1500): Promise<UnderlayAddress> {
   const { v4, v6 } = nodeAddress(number);
   const port = `node${number}`;
   const peer = ['peer', 'name', 'eth0', 'mtu', String(mtu), 'netns', String(host.pid)];
@@ -52,4 +52,5 @@ export async function plug(host: Namespace, number: number, mtu = 1500): Promise
       `ip -6 route add default via ${LAB.v6}`,
     ].join('\n'),
   ]);
+  return { v4, v6 };
 }
