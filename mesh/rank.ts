@@ -24,6 +24,10 @@ function near(node: NodeFact, self: NodeFact | undefined): boolean {
   return theirs.length === 0 || theirs.some(ip => ip !== undefined && own.has(ip));
 }
 
+/** Another site's node may have the same private address; there we would only call ourselves. */
+const ownHosts = (self: NodeFact | undefined): ReadonlySet<Ip | undefined> =>
+  new Set(self?.endpoints.filter(c => c.t === 'host').map(c => hostOf(c.a)));
+
 const unique = <T>(items: readonly T[]): T[] => [...new Set(items)];
 
 /**
@@ -42,9 +46,11 @@ export function rankEndpoints(
     return unique(addresses.map(ip => toEndpoint(ip, force.port)));
   }
   const order = near(node, self) ? NEAR : FAR;
-  const usable = node.endpoints.filter(candidate => {
-    const ip = hostOf(candidate.a);
-    return ip !== undefined && !cluster.some(cidr => containsIp(cidr, ip));
+  const own = ownHosts(self);
+  const usable = node.endpoints.filter(({ t, a }) => {
+    const ip = hostOf(a);
+    if (ip === undefined || (t === 'host' && own.has(ip))) return false;
+    return !cluster.some(cidr => containsIp(cidr, ip));
   });
   return unique(order.flatMap(type => usable.filter(c => c.t === type).map(c => c.a)));
 }

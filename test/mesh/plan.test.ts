@@ -120,6 +120,18 @@ test('endpoints within the pod networks are never tried', () => {
   assert.deepEqual(plan(facts([node(1), inside])).peers[0]?.endpoints, ['192.0.2.2:51820']);
 });
 
+test('a private address that is our own too is somebody else’s and never tried', () => {
+  const at = (host: string) => [
+    { t: 'host' as const, a: host as Endpoint },
+    { t: 'ext' as const, a: '203.0.113.2:51820' as Endpoint },
+  ];
+  const own = at('10.0.0.1:51820').slice(0, 1);
+  const tried = (host: string) =>
+    plan(facts([node(1, { endpoints: own }), node(2, { endpoints: at(host) })])).peers[0]?.endpoints;
+  assert.deepEqual(tried('10.0.0.1:51820'), ['203.0.113.2:51820']);
+  assert.deepEqual(tried('10.0.0.2:51820'), ['203.0.113.2:51820', '10.0.0.2:51820']);
+});
+
 test('nodes of one location try private addresses first, others public ones', () => {
   const both = [
     { t: 'host' as const, a: '192.168.1.2:51820' as Endpoint },
