@@ -34,18 +34,38 @@ export function remember<K, V>(compute: (key: K) => V): (key: K) => V {
   };
 }
 
+/** Of canonical IPv6 text. */
+function number6(text: string): bigint {
+  const [head = '', tail] = text.split('::');
+  const parts = (half: string): string[] => (half === '' ? [] : half.split(':'));
+  const [front, back] = [parts(head), parts(tail ?? '')];
+  const groups = [...front, ...Array.from({ length: 8 - front.length - back.length }, () => '0'), ...back];
+  return BigInt(`0x${groups.map(group => group.padStart(4, '0')).join('')}`);
+}
+
+/** RFC 5952: small letters, and `::` for the longest run of two or more zeros, the first of equals. */
+function text6(number: bigint): string {
+  const hex = number.toString(16).padStart(32, '0');
+  const groups = Array.from({ length: 8 }, (_, n) => Number.parseInt(hex.slice(4 * n, 4 * n + 4), 16));
+  let [start, length] = [0, 1];
+  for (let at = 0; at < 8; at += 1) {
+    let end = at;
+    while (end < 8 && groups[end] === 0) end += 1;
+    if (end - at > length) [start, length] = [at, end - at];
+  }
+  const words = groups.map(group => group.toString(16));
+  if (length < 2) return words.join(':');
+  return `${words.slice(0, start).join(':')}::${words.slice(start + length).join(':')}`;
+}
+
 /** Number of an address that has been parsed. */
 export const ipToNumber = remember((ip: Ip): bigint =>
-  familyOf(ip) === 4
-    ? BigInt(ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0))
-    : new Address6(ip).bigInt(),
+  familyOf(ip) === 4 ? BigInt(ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)) : number6(ip),
 );
 
 /** Canonical text of a number; RFC 5952 for IPv6. */
 export const ipFromNumber = (family: Family, number: bigint): Ip =>
-  (family === 4
-    ? [24n, 16n, 8n, 0n].map(shift => (number >> shift) & 255n).join('.')
-    : Address6.fromBigInt(number).correctForm()) as Ip;
+  (family === 4 ? [24n, 16n, 8n, 0n].map(shift => (number >> shift) & 255n).join('.') : text6(number)) as Ip;
 
 const isV4 = (text: string): boolean =>
   /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(text) && !/(?:^|\.)0\d/.test(text);
@@ -53,11 +73,22 @@ const isV4 = (text: string): boolean =>
 const isV6 = (text: string): boolean =>
   text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text) && Address6.isValid(text);
 
+const GROUPS = '(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*)';
+const PLAIN6 = new RegExp(`^${GROUPS}?(?:::${GROUPS}?)?$`);
+
+/** Of IPv6 text as nearly everybody writes it, without the long way over a library; undefined for any other text. */
+function plain6(text: string): bigint | undefined {
+  if (!PLAIN6.test(text)) return undefined;
+  const groups = text.split(':').filter(group => group !== '').length;
+  return (text.includes('::') ? groups <= 7 : groups === 8) ? number6(text) : undefined;
+}
+
 /** `10.42.0.1` or `fd42::1`; no prefix, no zone. An IPv4-mapped address becomes IPv4. */
 export function parseIp(text: string): Result<Ip> {
   if (isV4(text)) return ok(text as Ip);
-  if (!isV6(text)) return fail(`${JSON.stringify(text)} is not an IP address`);
-  const number = new Address6(text).bigInt();
+  const plain = plain6(text);
+  if (plain === undefined && !isV6(text)) return fail(`${JSON.stringify(text)} is not an IP address`);
+  const number = plain ?? new Address6(text).bigInt();
   return ok(number >> 32n === 0xffffn ? ipFromNumber(4, number & 0xffff_ffffn) : ipFromNumber(6, number));
 }
 

@@ -1,5 +1,5 @@
 /** What belongs to one pod's wire on both sides, from its lease: names, routes, neighbours. */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 import { VETH_PREFIX } from '../constants.ts';
 import { familyOf, hostCidr } from '../ip.ts';
 import type { Neighbour, Route } from '../platform/linux/types.ts';
@@ -9,10 +9,18 @@ import type { Lease } from './lease.ts';
 
 /** Fits IFNAMSIZ: two characters and eleven of a hash. */
 export const linkName = (containerId: string, ifname: string): string =>
-  VETH_PREFIX + createHash('sha256').update(`${containerId}:${ifname}`).digest('hex').slice(0, 11);
+  VETH_PREFIX + hash('sha256', `${containerId}:${ifname}`, 'hex').slice(0, 11);
+
+/** Filled anew when it is used up: each call to the generator costs as much as a kilobyte. */
+const dice = Buffer.alloc(1_000);
+let used = dice.length;
 
 /** Locally administered, so that no vendor's can be met; explicit, so that udev has no reason to choose another. */
-export const randomMac = (): string => `02:${(randomBytes(5).toString('hex').match(/../g) ?? []).join(':')}`;
+export function randomMac(): string {
+  if (used === dice.length) randomFillSync(dice);
+  used = used === dice.length ? 5 : used + 5;
+  return `02:${(dice.toString('hex', used - 5, used).match(/../g) ?? []).join(':')}`;
+}
 
 export const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip => {
   const gateway = gateways.find(g => familyOf(g) === familyOf(ip));

@@ -1,15 +1,18 @@
 /** One call of the CNI binary, from hello to result, over its connection. */
 import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import type { Gathering } from '../platform/linux/gather.ts';
 import type { Rtnl } from '../platform/linux/rtnl.ts';
 import { CniError, CODES } from './errors.ts';
 import { openRemote } from './remote.ts';
 import {
+  decodeAnswers,
   decodeHello,
   decodeNumber,
+  decodePodFd,
   encodeFrame,
+  encodeProgram,
   encodeResult,
-  encodeSysctl,
   type Frame,
   type Hello,
   splitFrames,
@@ -18,10 +21,10 @@ import {
 export type PodSide = {
   /** The pod's kernel. */
   readonly rt: Rtnl;
-  /** Number of the host namespace's descriptor in the binary, for IFLA_NET_NS_FD. */
-  readonly hostFd: number;
-  /** Writes below /proc/sys/net of the pod. Rejects with CniError. */
-  readonly sysctl: (path: string, value: string) => Promise<void>;
+  /** Number of the pod namespace's descriptor in the binary, for IFLA_NET_NS_FD. */
+  readonly podFd: number;
+  /** Has the binary work off what was gathered; resolves when it has, whatever came of it. Rejects with CniError. */
+  readonly run: (gathering: Gathering) => Promise<void>;
   /** Rejects when the binary is gone. */
   readonly lost: Promise<never>;
 };
@@ -60,9 +63,10 @@ const openError = (errno: number): CniError => {
   return new CniError(CODES.io, `cannot enter CNI_NETNS: ${code}`, 'is the sandbox gone?');
 };
 
-/** Answers to O and W come in the order of the questions. */
+/** Answers come in the order of the questions. O may come before it is asked for, and is kept. */
 function replies() {
   const waiters: { readonly type: string; readonly waiter: Waiter }[] = [];
+  let early: Buffer | undefined;
   const expect = (type: string): Promise<Buffer> =>
     new Promise<Buffer>((resolve, reject) => waiters.push({ type, waiter: { resolve, reject } }));
   const expectSoon = (type: string): Promise<Buffer> => {
@@ -71,17 +75,25 @@ function replies() {
   };
   const take = ({ type, payload }: Frame): void => {
     const at = waiters.findIndex(w => w.type === type);
+    if (at < 0 && type === 'O') early = payload;
     waiters.splice(at, at < 0 ? 0 : 1)[0]?.waiter.resolve(payload);
   };
   const failAll = (error: Error): void => {
     for (const { waiter } of waiters.splice(0)) waiter.reject(error);
   };
-  return { expect, expectSoon, take, failAll };
+  return { expect, expectSoon, take, failAll, early: () => early };
 }
+
+const older = (): CniError =>
+  new CniError(
+    CODES.tryLater,
+    'this CNI binary is older than the agent',
+    'the agent puts its own in place as soon as it is ready; the runtime will try again',
+  );
 
 /** Takes the connection over. Malformed, slow or cut-off input fails this call and no other. */
 export function openSession(socket: Socket): Session {
-  const { expect, expectSoon, take, failAll } = replies();
+  const { expect, expectSoon, take, failAll, early } = replies();
   let rest: Buffer = Buffer.alloc(0);
   let corked = false;
   const write = (frame: Buffer): void => {
@@ -127,21 +139,30 @@ export function openSession(socket: Socket): Session {
   });
   hello.catch(() => socket.destroy());
 
-  const sysctl = async (path: string, value: string): Promise<void> => {
-    const reply = expectSoon('W');
-    write(encodeSysctl(path, value));
-    const errno = decodeNumber(await reply);
-    // A pod without IPv6 has no such key, and does not need it.
-    if (errno < 0 && getSystemErrorName(errno) !== 'ENOENT')
-      throw new CniError(CODES.io, `cannot write ${path}=${value} in the pod: ${getSystemErrorName(errno)}`);
+  const run: PodSide['run'] = async gathering => {
+    const reply = expectSoon('P');
+    write(encodeProgram(gathering.steps()));
+    try {
+      gathering.deliver(decodeAnswers(await reply));
+    } catch (error) {
+      gathering.fail(error as Error);
+      throw error;
+    }
+  };
+
+  const where = (): Promise<Buffer> => {
+    const reply = expectSoon('O');
+    write(encodeFrame('o'));
+    return reply;
   };
 
   const enter = async (): Promise<PodSide> => {
-    const reply = expectSoon('O');
-    write(encodeFrame('o'));
-    const hostFd = decodeNumber(await reply);
-    if (hostFd < 0) throw openError(hostFd);
-    return { rt: remote.rt, hostFd, sysctl, lost };
+    const payload = early() ?? (await where());
+    const errno = decodeNumber(payload);
+    if (errno < 0) throw openError(errno);
+    const podFd = decodePodFd(payload);
+    if (podFd === undefined) throw older();
+    return { rt: remote.rt, podFd, run, lost };
   };
 
   const finish = (exit: number, stdout: string): void => {

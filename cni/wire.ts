@@ -6,15 +6,21 @@
  *   binary → agent  H hello: 1 byte flags (1: stdin unreadable), 4 bytes length of the
  *                     environment, NAME=VALUE each ended by NUL, then stdin to the end
  *                   N netlink bytes from the pod's kernel
- *                   O number of the host namespace's descriptor, or -errno (4 bytes)
- *                   W 0 or -errno of a sysctl's write (4 bytes)
+ *                   O number of the host namespace's descriptor, or -errno, and of the pod's (4 bytes each);
+ *                     comes unasked with the hello of ADD, DEL and CHECK
+ *                   P what each step of a program was answered, behind 4 bytes of its length: netlink
+ *                     bytes, or 4 bytes with 0 or -errno
  *   agent → binary  o enter CNI_NETNS and open a netlink socket there
  *                   n netlink bytes for the pod's kernel
- *                   w path below /proc/sys/net, NUL, value
+ *                   p a program: steps of 1 byte kind, 1 byte (1: nothing follows where it is refused),
+ *                     4 bytes length, bytes. Kinds: n netlink bytes for the pod's kernel, h for the host's,
+ *                     f for the host's nftables, w path below /proc/sys/net, NUL, value; u as n, but behind an offset (2 bytes) and a
+ *                     byte that the answer must have there, and repeated until it has
  *                   x netlink bytes for the pod's kernel once the answer is out: a child sends them,
  *                     and the connection is closed when they are worked off
  *                   r result: 1 byte exit status, then stdout to the end
  */
+import type { Step, StepKind } from '../platform/linux/gather.ts';
 import type { Result } from '../types.ts';
 
 export type Frame = { readonly type: string; readonly payload: Buffer };
@@ -33,11 +39,43 @@ export function encodeFrame(type: string, payload: Uint8Array = Buffer.alloc(0))
 export const encodeResult = (exit: number, stdout: string): Buffer =>
   encodeFrame('r', Buffer.concat([Buffer.from([exit]), Buffer.from(stdout)]));
 
-export const encodeSysctl = (path: string, value: string): Buffer =>
-  encodeFrame('w', Buffer.from(`${path}\0${value}`));
+const KINDS: Readonly<Record<StepKind, string>> = {
+  pod: 'n',
+  host: 'h',
+  tables: 'f',
+  sysctl: 'w',
+  until: 'u',
+};
 
-/** Payload of O and W. */
-export const decodeNumber = (payload: Buffer): number => (payload.length === 4 ? payload.readInt32BE() : -71);
+export function encodeProgram(steps: readonly Step[]): Buffer {
+  const parts = steps.flatMap(({ kind, must, bytes }) => {
+    const head = Buffer.alloc(6);
+    head.write(KINDS[kind], 0, 'latin1');
+    head.writeUInt8(Number(must), 1);
+    head.writeUInt32BE(bytes.length, 2);
+    return [head, bytes];
+  });
+  return encodeFrame('p', Buffer.concat(parts));
+}
+
+/** Payload of P: answers of the steps that were worked off. What is cut off is left out. */
+export function decodeAnswers(payload: Buffer): readonly Buffer[] {
+  const answers: Buffer[] = [];
+  for (let at = 0; at + 4 <= payload.length; ) {
+    const end = at + 4 + payload.readUInt32BE(at);
+    if (end > payload.length) break;
+    answers.push(payload.subarray(at + 4, end));
+    at = end;
+  }
+  return answers;
+}
+
+/** The first number of O. */
+export const decodeNumber = (payload: Buffer): number => (payload.length >= 4 ? payload.readInt32BE() : -71);
+
+/** The second number of O; undefined from a binary that knows no programs. */
+export const decodePodFd = (payload: Buffer): number | undefined =>
+  payload.length >= 8 ? payload.readInt32BE(4) : undefined;
 
 export type Hello = {
   readonly env: ReadonlyMap<string, string>;

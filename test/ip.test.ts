@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { isIPv4, isIPv6 } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { Address6 } from 'ip-address';
 import {
   aggregate,
   cidrRange,
@@ -116,6 +117,18 @@ describe('numbers and bytes', () => {
         assert.equal(ipFromNumber(familyOf(x), ipToNumber(x)), x);
         assert.equal(ipFromBytes(ipToBytes(x)), x);
         assert.equal(ipToBytes(x).length, width(familyOf(x)) / 8);
+      }),
+    );
+  });
+  test('IPv6 reads and writes as the library does, with zeros anywhere', () => {
+    const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
+    fc.assert(
+      fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), groups => {
+        const long = groups.map(n => n.toString(16)).join(':');
+        const theirs = new Address6(long);
+        const number = theirs.bigInt();
+        assert.equal(ipFromNumber(6, number), theirs.correctForm());
+        assert.equal(ipToNumber(theirs.correctForm() as Ip), number);
       }),
     );
   });

@@ -24,8 +24,20 @@ const COMPILERS: Readonly<Record<Arch, string>> = {
   arm64: process.arch === 'arm64' ? 'gcc' : 'aarch64-linux-gnu-gcc',
 };
 
-const digest = (): string => {
-  const hash = createHash('sha256').update(FLAGS.join(' '));
+const TRIPLETS: Readonly<Record<Arch, string>> = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+
+/**
+ * musl where it is there (Debian's musl-tools, for this machine's own architecture): a start takes
+ * 0.15 ms then and not 0.41, since glibc asks the processor dozens of questions that a hypervisor
+ * has to answer.
+ */
+const compiler = (arch: Arch): readonly string[] =>
+  COMPILERS[arch] === 'gcc' && existsSync('/usr/bin/musl-gcc')
+    ? ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', `/usr/include/${TRIPLETS[arch]}`]
+    : [COMPILERS[arch]];
+
+const digest = (arch: Arch): string => {
+  const hash = createHash('sha256').update([...compiler(arch), ...FLAGS].join(' '));
   for (const file of SOURCES) hash.update(readFileSync(join(HERE, file)));
   return hash.digest('hex');
 };
@@ -35,11 +47,12 @@ export function buildShim(arch: Arch): string {
   const dir = join(HERE, '..', 'bin');
   const target = join(dir, `weft-cni-${arch}`);
   const stamp = `${target}.sha256`;
-  const wanted = digest();
+  const wanted = digest(arch);
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return target;
   mkdirSync(dir, { recursive: true });
   const sources = SOURCES.filter(file => file.endsWith('.c')).map(file => join(HERE, file));
-  execFileSync(COMPILERS[arch], [...FLAGS, '-o', `${target}.new`, ...sources], {
+  const [program = '', ...headers] = compiler(arch);
+  execFileSync(program, [...headers, ...FLAGS, '-o', `${target}.new`, ...sources], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   renameSync(`${target}.new`, target);

@@ -2,6 +2,7 @@
 import { addressesOn } from './addr.ts';
 import { LinuxError } from './errors.ts';
 import { countingExec } from './exec.ts';
+import { type Gathering, newGathering } from './gather.ts';
 import { linksOn } from './link.ts';
 import { indexesOn } from './names.ts';
 import { neighboursOn } from './neigh.ts';
@@ -22,8 +23,11 @@ export type KernelOptions = {
   readonly trouble?: (message: string) => void;
 };
 
-/** `rt`: the same socket for messages that no verb covers (pods' veths by index). */
-export type LinuxKernel = Kernel & { readonly rt: Rtnl };
+/**
+ * `rt`: the same socket for messages that no verb covers (pods' veths by index). `gather`: what
+ * the CNI binary is to do.
+ */
+export type LinuxKernel = Kernel & { readonly rt: Rtnl; readonly gather: () => Gathering };
 
 export function openKernel(options: KernelOptions = {}): LinuxKernel {
   const { sysctlBase = defaultSysctlBase(), monitor, trouble = () => {} } = options;
@@ -42,6 +46,7 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
   const nft = nftOver(exec, changed);
   return {
     rt,
+    gather: newGathering,
     links,
     addresses: addressesOn(rt, indexes),
     routes: routesOn(rt, indexes),

@@ -15,7 +15,17 @@ import { isNotFound, LinuxError } from './errors.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
 import type { Link, LinkChange, LinkKind, LinkSpec, Links } from './types.ts';
 
-const IFLA = { address: 1, ifname: 3, mtu: 4, master: 10, linkinfo: 18, netNsFd: 28, extMask: 29 } as const;
+const IFLA = {
+  address: 1,
+  ifname: 3,
+  mtu: 4,
+  master: 10,
+  linkinfo: 18,
+  netNsFd: 28,
+  extMask: 29,
+  txQueues: 31,
+  rxQueues: 32,
+} as const;
 const INFO = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
 const BRPORT_ISOLATED = 33;
 const BR = { mcastSnooping: 23 } as const;
@@ -92,31 +102,49 @@ export type VethSpec = {
   readonly name: string;
   readonly mac: string;
   readonly mtu: number;
+  /** Of both ends, chosen: whoever knows them need not ask before the next message. EBUSY where one is taken. */
+  readonly index: number;
+  readonly peerIndex: number;
+  /** Bridge of which this end becomes a port. EINVAL where there is none of that index. */
+  readonly master: number;
   readonly peerName: string;
   readonly peerMac: string;
   /** A descriptor of the process that owns the socket. */
   readonly peerNetnsFd: number;
 };
 
-/** One end is born in the socket's namespace, the other in the descriptor's: nothing is moved afterwards. */
+/**
+ * A veth has one queue anyway; but unless it is asked for, the kernel first makes one a CPU, takes the others away
+ * again, and waits for all CPUs to have noticed.
+ */
+const ONE_QUEUE = [u32(IFLA.txQueues, 1), u32(IFLA.rxQueues, 1)];
+
+/** This end is born in the socket's namespace, the peer in the descriptor's: nothing is moved afterwards. */
 export const createVeth = (rt: Rtnl, spec: VethSpec): Promise<void> =>
   rt.change(`create veth ${spec.name}`, RTM.newLink, FLAG.create | FLAG.excl, [
-    head(0),
+    head(spec.index),
     text(IFLA.ifname, spec.name),
     attr(IFLA.address, macToBytes(spec.mac)),
     u32(IFLA.mtu, spec.mtu),
+    u32(IFLA.master, spec.master),
+    ...ONE_QUEUE,
     info(
       'veth',
       nest(
         VETH_PEER,
-        head(0),
+        head(spec.peerIndex),
         text(IFLA.ifname, spec.peerName),
         attr(IFLA.address, macToBytes(spec.peerMac)),
         u32(IFLA.mtu, spec.mtu),
         u32(IFLA.netNsFd, spec.peerNetnsFd),
+        ...ONE_QUEUE,
       ),
     ),
   ]);
+
+/** Opens a port that is one already to the others of its bridge only by way of the node: isolated, then up, in one message. */
+export const openPort = (rt: Rtnl, index: number): Promise<void> =>
+  rt.change(`open port ${index}`, RTM.newLink, 0, [head(index, IFF_UP, IFF_UP), port(true)]);
 
 const kindInfo = (kind: LinkSpec['kind']): Buffer =>
   // Snooping would learn from pods' queries and then keep neighbour solicitations from ports.

@@ -7,6 +7,7 @@ import { ipToBytes } from '../../ip.ts';
 import type { Ip } from '../../types.ts';
 import { attr, parseAttrs } from './attrs.ts';
 import { LinuxError } from './errors.ts';
+import type { Gathering } from './gather.ts';
 import { AF } from './names.ts';
 import { RTM, type Rtnl } from './rtnl.ts';
 
@@ -28,24 +29,33 @@ const IFLA_OPERSTATE = 16;
 /** The flag IFF_RUNNING would not do: a new link has it before anybody has looked at its carrier. */
 const IF_OPER_UP = 6;
 
-/** A link carries packets once its carrier was seen and its queue set up. Rejects with ETIMEDOUT. */
+/** Whether a link's carrier was seen and its queue set up. Since Linux 6.8 the question itself makes it so. */
+export async function isRunning(rt: Rtnl, index: number): Promise<boolean> {
+  const head = Buffer.alloc(16);
+  head.writeInt32LE(index, 4);
+  const message = await rt.get(`get link ${index}`, RTM.getLink, [head]);
+  return message !== undefined && parseAttrs(message.subarray(16)).get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP;
+}
+
+/** A link carries packets once it is running. Rejects with ETIMEDOUT. */
 export const untilRunning = (rt: Rtnl, index: number): Promise<void> =>
-  until(`link ${index} is up but carries nothing`, async () => {
-    const head = Buffer.alloc(16);
-    head.writeInt32LE(index, 4);
-    const message = await rt.get(`get link ${index}`, RTM.getLink, [head]);
-    return message !== undefined && parseAttrs(message.subarray(16)).get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP;
-  });
+  until(`link ${index} is up but carries nothing`, () => isRunning(rt, index));
 
 const RTA_DST = 1;
 const RTN_LOCAL = 2;
+/** Of rtm_type in the answer, behind the netlink header. */
+const TYPE_OFFSET = 16 + 7;
 
-/** Packets to an IPv6 address are taken in once its route in the local table is there. Rejects with ETIMEDOUT. */
-export const untilLocal = (rt: Rtnl, ip: Ip): Promise<void> =>
-  until(`address ${ip} is there but takes nothing in`, async () => {
-    const head = Buffer.alloc(12);
-    head.writeUInt8(AF[6], 0);
-    head.writeUInt8(128, 1);
-    const message = await rt.get(`look up ${ip}`, RTM.getRoute, [head, attr(RTA_DST, ipToBytes(ip))]);
-    return message?.readUInt8(7) === RTN_LOCAL;
-  });
+/**
+ * Packets to an IPv6 address are taken in once its route in the local table is there: a worker of
+ * the kernel's makes it a moment after the address. Rejects with ETIMEDOUT where it does not come.
+ */
+export async function untilLocal({ until }: Pick<Gathering, 'until'>, ip: Ip): Promise<void> {
+  const head = Buffer.alloc(12);
+  head.writeUInt8(AF[6], 0);
+  head.writeUInt8(128, 1);
+  const payload = [head, attr(RTA_DST, ipToBytes(ip))];
+  const message = await until(TYPE_OFFSET, RTN_LOCAL, `look up ${ip}`, RTM.getRoute, payload);
+  if (message?.readUInt8(7) !== RTN_LOCAL)
+    throw new LinuxError('ETIMEDOUT', `address ${ip} is there but takes nothing in after a second`);
+}

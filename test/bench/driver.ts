@@ -1,9 +1,10 @@
 /**
- * Runs programs inside a host's namespaces and takes the time from spawn to end: a program of its
- * own there, so that no `nsenter` is in the figures. A job is a line of JSON in, a line out.
+ * Runs programs inside a host's namespaces and takes the time from spawn to end: a small program
+ * of its own there (driver.c), so that neither `nsenter` nor Node's own spawn is in the figures.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Namespace } from '../lab/namespace.ts';
 
 export type Job = {
@@ -12,58 +13,63 @@ export type Job = {
   readonly stdin: string;
 };
 
-export type Done = { readonly ms: number; readonly code: number | null; readonly stdout: string };
+export type Done = { readonly ms: number; readonly code: number; readonly stdout: string };
 
 export type Driver = { readonly run: (job: Job) => Promise<Done>; readonly end: () => void };
 
-function runJob({ file, env, stdin }: Job): Promise<Done> {
-  const began = performance.now();
-  const child = spawn(file, [], {
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  let stdout = '';
-  child.stdout.on('data', chunk => {
-    stdout += chunk;
-  });
-  child.stdin.on('error', () => {});
-  child.stdin.end(stdin);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    // The end of the program is the answer to a runtime; a child of its may hold stdout longer.
-    child.once('close', code => resolve({ ms: performance.now() - began, code, stdout }));
-  });
+const encode = (id: number, { file, env, stdin }: Job): string => {
+  const lines = Object.entries({ PATH: process.env.PATH ?? '', ...env }).map(([k, v]) => `${k}=${v}\n`);
+  return `${id} ${lines.length} ${Buffer.byteLength(stdin)}\n${file}\n${lines.join('')}${stdin}`;
+};
+
+type Split = { readonly done: readonly (Done & { readonly id: number })[]; readonly rest: Buffer };
+
+/** Whole answers at the front of the driver's output, and what is left. */
+function split(bytes: Buffer): Split {
+  const done: (Done & { id: number })[] = [];
+  let at = 0;
+  for (;;) {
+    const end = bytes.indexOf('\n', at);
+    const [id = 0, ns = 0, code = 0, length = 0] = bytes.toString('latin1', at, end).split(' ').map(Number);
+    if (end < 0 || bytes.length < end + 1 + length) return { done, rest: bytes.subarray(at) };
+    done.push({ id, ms: ns / 1e6, code, stdout: bytes.toString('utf8', end + 1, end + 1 + length) });
+    at = end + 1 + length;
+  }
 }
 
-function serve(): void {
-  createInterface({ input: process.stdin }).on('line', line => {
-    const { id, ...job } = JSON.parse(line) as Job & { readonly id: number };
-    void runJob(job)
-      .catch(error => ({ ms: 0, code: null, stdout: String(error) }))
-      .then(done => process.stdout.write(`${JSON.stringify({ id, ...done })}\n`));
-  });
+function build(): string {
+  const dir = mkdtempSync('/tmp/weft-bench-');
+  const program = join(dir, 'driver');
+  execFileSync('gcc', ['-O2', '-pthread', '-o', program, join(import.meta.dirname, 'driver.c')]);
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return program;
 }
+
+let program: string | undefined;
 
 /** Starts the driver on a host. */
 export function startDriver(host: Namespace): Driver {
-  const child: ChildProcess = host.start([process.execPath, import.meta.filename], { stdio: 'pipe' });
+  program ??= build();
+  const child: ChildProcess = host.start([program], { stdio: 'pipe' });
   const waiting = new Map<number, (done: Done) => void>();
   let serial = 0;
+  let rest: Buffer = Buffer.alloc(0);
   if (child.stdout === null || child.stdin === null) throw new Error('the driver has no pipes');
   const { stdin } = child;
   child.stderr?.pipe(process.stderr);
-  createInterface({ input: child.stdout }).on('line', line => {
-    const { id, ...done } = JSON.parse(line) as Done & { readonly id: number };
-    waiting.get(id)?.(done);
-    waiting.delete(id);
+  child.stdout.on('data', (chunk: Buffer) => {
+    const got = split(Buffer.concat([rest, chunk]));
+    rest = got.rest;
+    for (const { id, ...done } of got.done) {
+      waiting.get(id)?.(done);
+      waiting.delete(id);
+    }
   });
   const run = (job: Job): Promise<Done> =>
     new Promise(resolve => {
       serial += 1;
       waiting.set(serial, resolve);
-      stdin.write(`${JSON.stringify({ id: serial, ...job })}\n`);
+      stdin.write(encode(serial, job));
     });
   return { run, end: () => void stdin.end() };
 }
-
-if (import.meta.main) serve();

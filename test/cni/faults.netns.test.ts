@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { RUN_DIR } from '../../constants.ts';
 import { LinuxError } from '../../platform/linux/errors.ts';
 import { type LinuxKernel, openKernel } from '../../platform/linux/kernel.ts';
+import type { Rtnl } from '../../platform/linux/rtnl.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import {
@@ -46,14 +47,26 @@ function fused(kernel: LinuxKernel, fuse: Fuse): LinuxKernel {
       fuse.blown = `${name} ${typeof args[0] === 'string' ? args[0] : ''}`;
       return Promise.reject(new LinuxError('ENOBUFS', `${fuse.blown}: ENOBUFS`));
     };
-  const { rt, links, nft } = kernel;
+  const { links, nft } = kernel;
+  const guarded = (name: string, rt: Rtnl): Rtnl => ({
+    ...rt,
+    change: guard(`${name} change`, rt.change),
+    get: guard(`${name} get`, rt.get),
+    dump: guard(`${name} dump`, rt.dump),
+  });
   return {
     ...kernel,
-    rt: {
-      ...rt,
-      change: guard('change', rt.change),
-      get: guard('get', rt.get),
-      dump: guard('dump', rt.dump),
+    rt: guarded('own', kernel.rt),
+    gather: () => {
+      const to = kernel.gather();
+      return {
+        ...to,
+        pod: guarded('pod', to.pod),
+        host: guarded('host', to.host),
+        sysctl: guard('sysctl', to.sysctl),
+        elements: guard('elements', to.elements),
+        until: guard('until', to.until),
+      };
     },
     links: {
       ...links,

@@ -5,14 +5,16 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  decodeAnswers,
   decodeHello,
-  decodeNumber,
   encodeFrame,
+  encodeProgram,
   encodeResult,
   type Frame,
   splitFrames,
 } from '../../cni/wire.ts';
 import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
+import type { Step } from '../../platform/linux/gather.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, call, callPod, clean, makeBridge, newId, newNetns, startBed } from './bed.ts';
 import { untilNothingRemains } from './remains.ts';
@@ -98,39 +100,55 @@ test('the binary hands over environment and stdin as they are, and prints and ex
   assert.deepEqual([answer.code, answer.stdout], [7, '{"cniVersion":"1.1.0","x":"ü"}\n']);
 });
 
-const sysctl = (path: string, value: string): Buffer => encodeFrame('w', Buffer.from(`${path}\0${value}`));
+const step = (kind: Step['kind'], bytes: Buffer, must = false): Step => ({ kind, must, bytes });
+const sysctl = (path: string, value: string): Step => step('sysctl', Buffer.from(`${path}\0${value}`));
+const errno = (answer: Buffer | undefined): number => answer?.readInt32BE() ?? 0;
 
 test('the binary writes below /proc/sys/net of the pod only', async () => {
   const netns = await newNetns();
-  const numbers: number[] = [];
-  const tries = [
-    '../kernel/hostname',
-    '/etc/motd',
-    'ipv4/../../kernel/hostname',
-    '',
-    'a'.repeat(300),
-    'ipv4/none',
-  ];
+  const paths = ['../kernel/hostname', '/etc/motd', 'ipv4/../../kernel/hostname', '', 'a'.repeat(300)];
   const host = readFileSync('/proc/sys/kernel/hostname', 'utf8');
+  let answers: readonly Buffer[] = [];
   const answer = await withAgent(
     async ask => {
-      // Not before it is in the pod.
-      numbers.push(decodeNumber(await ask(sysctl('ipv4/ip_forward', '0'), 'W')));
-      assert.ok(decodeNumber(await ask(encodeFrame('o'), 'O')) > 0);
-      for (const path of tries) numbers.push(decodeNumber(await ask(sysctl(path, 'x'), 'W')));
-      numbers.push(decodeNumber(await ask(encodeFrame('w', Buffer.from('no-nul')), 'W')));
-      numbers.push(decodeNumber(await ask(sysctl('ipv4/ip_forward', '1'), 'W')));
+      const steps = [...paths, 'ipv4/none'].map(path => sysctl(path, 'x'));
+      const all = [...steps, step('sysctl', Buffer.from('no-nul')), sysctl('ipv4/ip_forward', '1')];
+      answers = decodeAnswers(await ask(encodeProgram(all), 'P'));
       await ask(encodeResult(0, ''));
     },
     () => call('ADD', { id: 'a', netns }),
   );
   assert.equal(answer.code, 0);
+  const numbers = answers.map(errno);
+  assert.equal(numbers.length, 8);
   assert.equal(numbers.at(-1), 0);
   assert.ok(
     numbers.slice(0, -1).every(n => n < 0),
     numbers.join(),
   );
   assert.equal(readFileSync('/proc/sys/kernel/hostname', 'utf8'), host);
+  assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
+});
+
+test('no step of a program is done outside of a pod, and nothing after one that must be done', async () => {
+  const serve =
+    (steps: readonly Step[], found: (answers: readonly Buffer[]) => void) =>
+    async (ask: Ask): Promise<void> => {
+      found(decodeAnswers(await ask(encodeProgram(steps), 'P')));
+      await ask(encodeResult(0, ''));
+    };
+  const kinds = ['pod', 'host', 'tables', 'until'] as const;
+  const everything = [sysctl('ipv4/ip_forward', '0'), ...kinds.map(kind => step(kind, Buffer.alloc(32)))];
+  await withAgent(
+    serve(everything, answers => assert.deepEqual(answers.map(errno), [-9, -9, -9, -9, -9])),
+    () => call('ADD', { id: 'a', netns: '/x' }),
+  );
+  const [first, ...others] = [step('sysctl', Buffer.from('ipv4/none\0' + '1'), true), ...everything];
+  const netns = await newNetns();
+  await withAgent(
+    serve([first as Step, ...others], answers => assert.deepEqual(answers.map(errno), [-2])),
+    () => call('ADD', { id: 'a', netns }),
+  );
   assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
 });
 

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  decodeAnswers,
   decodeHello,
   decodeNumber,
+  decodePodFd,
   encodeFrame,
   encodeHello,
+  encodeProgram,
   encodeResult,
-  encodeSysctl,
   type Frame,
   MAX_FRAME,
   splitFrames,
@@ -47,13 +49,13 @@ test('frames are the same wherever the stream is cut', () => {
   const stream = Buffer.concat([
     encodeFrame('H', encodeHello(hello())),
     encodeFrame('o'),
-    encodeSysctl('ipv4/ip_forward', '1'),
+    encodeProgram([{ kind: 'sysctl', must: false, bytes: Buffer.from('ipv4/ip_forward\0' + '1') }]),
     encodeResult(1, '{"code":7}\n'),
   ]);
   const whole = frames(stream);
   assert.deepEqual(
     whole.frames.map(frame => frame.type),
-    ['H', 'o', 'w', 'r'],
+    ['H', 'o', 'p', 'r'],
   );
   for (let at = 0; at <= stream.length; at += 1) {
     const first = frames(stream.subarray(0, at));
@@ -93,6 +95,7 @@ test('no bytes make a parser throw', () => {
       const buffer = Buffer.from(bytes);
       splitFrames(buffer);
       decodeHello(buffer);
+      decodeAnswers(buffer);
       assert.equal(typeof decodeNumber(buffer), 'number');
     }),
   );
@@ -107,4 +110,31 @@ test('a number is a descriptor, an errno, or -EPROTO where it is none', () => {
   assert.equal(decodeNumber(number(4)), 4);
   assert.equal(decodeNumber(number(-2)), -2);
   assert.equal(decodeNumber(Buffer.alloc(3)), -71);
+});
+
+test('a program is its steps, each behind its kind, its condition and its length', () => {
+  const bytes = Buffer.from('abc');
+  const frame = encodeProgram([
+    { kind: 'host', must: true, bytes },
+    { kind: 'until', must: false, bytes: Buffer.alloc(0) },
+  ]);
+  assert.equal(frame.subarray(5).toString('hex'), '680100000003' + '616263' + '750000000000');
+});
+
+test('answers of a program come back step by step; what is cut off is left out', () => {
+  const parts = [Buffer.from('abcd'), Buffer.alloc(0), Buffer.from('e')];
+  const payload = Buffer.concat(
+    parts.flatMap(part => {
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(part.length);
+      return [head, part];
+    }),
+  );
+  assert.deepEqual(decodeAnswers(payload), parts);
+  assert.deepEqual(decodeAnswers(payload.subarray(0, -1)), parts.slice(0, 2));
+});
+
+test('a binary that says no second number knows no programs', () => {
+  assert.equal(decodePodFd(Buffer.from('0000000400000005', 'hex')), 5);
+  assert.equal(decodePodFd(Buffer.from('00000004', 'hex')), undefined);
 });

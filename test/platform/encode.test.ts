@@ -78,26 +78,33 @@ describe('links', () => {
       name: 'eth0',
       mac: '02:00:00:00:00:01',
       mtu: 1420,
+      index: 0x100000,
+      peerIndex: 0x200000,
+      master: 3,
       peerName: 'wv1',
       peerMac: '02:00:00:00:00:02',
       peerNetnsFd: 7,
     });
-    const head = '00'.repeat(16);
+    const head = (index: string): string => `00000000${index}${'00'.repeat(8)}`;
     const mtu = '080004008c050000';
+    const queues = '08001f0001000000' + '0800200001000000';
     const peer = [
-      head,
+      head('00002000'),
       '0800030077763100',
       '0a000100' + '020000000002' + '0000',
       mtu,
       '08001c0007000000',
+      queues,
     ].join('');
-    const info = `090001007665746800000000${'3c000200'}${'38000100'}${peer}`;
+    const info = `090001007665746800000000${'4c000200'}${'48000100'}${peer}`;
     const hex = [
-      head,
+      head('00001000'),
       '09000300' + '6574683000000000',
       '0a000100' + '020000000001' + '0000',
       mtu,
-      '4c001200',
+      '08000a0003000000',
+      queues,
+      '5c001200',
       info,
     ].join('');
     // NLM_F_CREATE | NLM_F_EXCL

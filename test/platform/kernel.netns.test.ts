@@ -22,7 +22,14 @@ function open(): Subject {
           .toString('hex')
           .replace(/..(?!$)/g, '$&:');
       const ends = { name, mac: mac(1), peerName: `${name}p`, peerMac: mac(2) };
-      await createVeth(kernel.rt, { ...ends, mtu: 1500, peerNetnsFd: here });
+      // Any bridge will do, and it is not the contract's: the port is free at once.
+      if ((await kernel.links.get('vethbr')) === undefined)
+        await kernel.links.add({ name: 'vethbr', kind: 'bridge' });
+      const master = (await kernel.links.get('vethbr'))?.index ?? 0;
+      const indexes = { index: 0x10000 + 2 * made, peerIndex: 0x10001 + 2 * made, master };
+      await createVeth(kernel.rt, { ...ends, ...indexes, mtu: 1500, peerNetnsFd: here });
+      await kernel.links.change(name, { master: 0 });
+      await kernel.links.remove('vethbr');
       await kernel.links.change(`${name}p`, { up: true });
     },
   };
