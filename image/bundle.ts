@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { build as esbuild, type Plugin } from 'esbuild';
+import { type BuildOptions, build as esbuild, type Plugin } from 'esbuild';
 import { buildShim } from '../cni/shim/build.ts';
 import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
 
@@ -32,8 +32,9 @@ const BANNER = [
 ].join('\n');
 
 /** Text of the bundle. Rejects when something that it needs cannot be bundled. */
-export async function bundle(entry: string): Promise<Uint8Array> {
+export async function bundle(entry: string, more: BuildOptions = {}): Promise<Uint8Array> {
   const { outputFiles } = await esbuild({
+    ...more,
     entryPoints: [join(ROOT, entry)],
     absWorkingDir: ROOT,
     bundle: true,
@@ -45,7 +46,7 @@ export async function bundle(entry: string): Promise<Uint8Array> {
     minifySyntax: true,
     legalComments: 'none',
     banner: { js: BANNER },
-    plugins: [nativeBeside],
+    plugins: [nativeBeside, ...(more.plugins ?? [])],
     logLevel: 'error',
   });
   const [file] = outputFiles;

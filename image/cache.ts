@@ -16,9 +16,12 @@ export const sha256 = (...parts: readonly (string | Uint8Array)[]): string => {
 /** Key of a cache entry: short, and different for different lists of inputs. */
 export const keyOf = (...inputs: readonly string[]): string => sha256(JSON.stringify(inputs)).slice(0, 16);
 
-/** A folder that `fill` has filled once for ever. @returns its path */
-export async function cached(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
-  const root = cacheRoot();
+/** A folder below `root` that `fill` has filled once for ever. @returns its path */
+export async function cached(
+  name: string,
+  fill: (folder: string) => Promise<void>,
+  root = cacheRoot(),
+): Promise<string> {
   const folder = join(root, name);
   if (existsSync(folder)) return folder;
   mkdirSync(root, { recursive: true });

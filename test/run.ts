@@ -60,6 +60,7 @@ const count = (output: string, word: string): number =>
   Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(stripVTControlCharacters(output))?.[1] ?? 0);
 
 const NETNS = /\.netns\.test\.ts$/;
+const KERNEL = /\.kernel\.test\.ts$/;
 const CLUSTER = /^test\/cluster\/|\.cluster\.test\.ts$/;
 
 const files = (wanted: (file: string) => boolean): string[] =>
@@ -79,7 +80,12 @@ async function nodeTests(
   const chosen = files(wanted);
   // Without names node would run every test there is.
   if (chosen.length === 0) return { passed: 0, failed: 1, skipped: 0 };
-  const { code, stdout } = await run(['node', ...flags, ...chosen]);
+  return counted(['node', ...flags, ...chosen]);
+}
+
+/** From the output of node's test runner. */
+async function counted(argv: readonly string[]): Promise<Outcome> {
+  const { code, stdout } = await run(argv);
   const [passed, failed, skipped] = ['pass', 'fail', 'skipped'].map(word => count(stdout, word)) as [
     number,
     number,
@@ -100,13 +106,19 @@ const TIERS: readonly Tier[] = [
     name: 'unit',
     what: 'pure code and small servers',
     unavailable: () => undefined,
-    run: () => nodeTests(file => !NETNS.test(file) && !CLUSTER.test(file), 2, 120_000),
+    run: () => nodeTests(file => !NETNS.test(file) && !CLUSTER.test(file) && !KERNEL.test(file), 2, 120_000),
   },
   {
     name: 'netns',
     what: 'hosts and pods in namespaces, the real binary and agents',
     unavailable: labUnavailable,
     run: () => nodeTests(file => NETNS.test(file) && !CLUSTER.test(file), 1, 300_000),
+  },
+  {
+    name: 'kernel',
+    what: "the kernel's own WireGuard: Debian's kernel under QEMU",
+    unavailable: async () => (await import('./kernel/available.ts')).kernelUnavailable(),
+    run: () => counted(['node', 'test/kernel/scenarios.ts']),
   },
   {
     name: 'cluster',

@@ -17,7 +17,9 @@ missing() {
 
 debian() {
   command -v dpkg-query >/dev/null || die 'this is no Debian: install by hand what tools/packages.txt names, then set WEFT_NO_APT=1'
-  packages=$(missing $(wanted tools/packages.txt tools/packages-image.txt tools/packages-browser.txt) $( { command -v go >/dev/null && wanted tools/packages-cluster.txt; } || true))
+  packages=$(missing $(wanted tools/packages.txt tools/packages-image.txt tools/packages-browser.txt) \
+    $( { command -v go >/dev/null && wanted tools/packages-cluster.txt; } || true) \
+    $( { [ "$(dpkg --print-architecture)" = amd64 ] && wanted tools/packages-kernel.txt; } || true))
   [ -n "$packages" ] || return 0
   [ "$(id -u)" = 0 ] || die "these Debian packages are missing, and only root can install them: $packages"
   say "installing Debian packages: $packages"

@@ -1,6 +1,6 @@
 /** A cluster in namespaces: an underlay, the embedded API server, nodes with real agents. */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFLIST } from '../../cni/install.ts';
 import { buildShim } from '../../cni/shim/build.ts';
@@ -143,6 +143,8 @@ export async function untilMeshed(members: readonly Member[], withinMs = 15_000)
   });
 }
 
+const lastLines = (file: string): string => readFileSync(file, 'utf8').split('\n').slice(-8).join('\n');
+
 /** As a container runtime waits: until a configuration is in its directory. */
 export const untilInstalled = (m: Member, withinMs = 15_000): Promise<true> =>
   until(
@@ -150,4 +152,6 @@ export const untilInstalled = (m: Member, withinMs = 15_000): Promise<true> =>
     () => existsSync(join(m.confDir, CONFLIST)) || undefined,
     withinMs,
     5,
-  );
+  ).catch(error => {
+    throw new Error(`${error.message}; its agent's last lines:\n${lastLines(m.logFile)}`);
+  });

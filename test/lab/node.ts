@@ -40,7 +40,8 @@ export type AgentStatus = {
   readonly excluded: readonly { readonly node: string; readonly reason: string }[];
 };
 
-const ROOT = join(import.meta.dirname, '..', '..');
+/** The agent's program; a bundle of it where the sources take too long to start (test/kernel). */
+const MAIN = process.env.WEFT_LAB_AGENT ?? join(import.meta.dirname, '..', '..', 'main.ts');
 
 /**
  * Each node sees a /run, a state directory and a machine-id of its own at the usual places.
@@ -84,7 +85,7 @@ function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: st
     const all = { cniBinDir: join(dir, 'bin'), cniConfDir: join(dir, 'conf'), ...settings };
     writeFileSync(config, JSON.stringify(all));
     const log = openSync(logFile, 'a');
-    const argv = [process.execPath, join(ROOT, 'main.ts'), 'agent', '--node', name];
+    const argv = [process.execPath, MAIN, 'agent', '--node', name];
     const child = namespace.start([...argv, '--kubeconfig', kubeconfig, '--config', config], {
       stdio: ['ignore', log, log],
     });

@@ -1,6 +1,9 @@
 /** Waiting with an end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** How many times longer than on an ordinary machine everything may take: an emulated one is slow (test/kernel). */
+const PATIENCE = Number(process.env.WEFT_LAB_PATIENCE ?? 1);
+
 /** Asks every `everyMs` until the answer is not undefined; rejects after `withinMs`, saying what for. */
 export async function until<T>(
   what: string,
@@ -8,11 +11,11 @@ export async function until<T>(
   withinMs = 15_000,
   everyMs = 50,
 ): Promise<T> {
-  const end = performance.now() + withinMs;
+  const end = performance.now() + withinMs * PATIENCE;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;
-    if (performance.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
+    if (performance.now() > end) throw new Error(`waited ${withinMs * PATIENCE} ms in vain for ${what}`);
     await sleep(everyMs);
   }
 }

@@ -1,0 +1,60 @@
+/** The tests that run in Debian's kernel as well, against its own WireGuard: a name in the list is all it takes. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { buildShim } from '../../cni/shim/build.ts';
+import { inKernel, quoted } from './boot.ts';
+import { bundleInto } from './bundle.ts';
+
+const SCENARIOS = [
+  'test/kernel/mesh.kernel.test.ts',
+  'test/agent/life.netns.test.ts',
+  'test/agent/endpoints.netns.test.ts',
+] as const;
+
+/** Timeouts are for machines ten times as fast. No second attempt after a loss: nothing in the data path is a process. */
+const SETTINGS = { WEFT_LAB_PATIENCE: '8', WEFT_LAB_ATTEMPTS: '1' } as const;
+
+const OVERRIDE = process.env.P ? { WEFT_LAB_PATIENCE: process.env.P } : {};
+const TEST = [
+  'node',
+  '--enable-source-maps',
+  '--test',
+  '--test-reporter=spec',
+  '--test-concurrency=1',
+] as const;
+
+async function bundles(folder: string, files: readonly string[]): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for (const file of files) {
+    const into = join(folder, dirname(file));
+    mkdirSync(into, { recursive: true });
+    paths.push(await bundleInto(into, file));
+  }
+  return paths;
+}
+
+/** Runs test files, all or those that are named, in one boot; resolves with the test runner's status. */
+async function run(files: readonly string[], jobMs: number): Promise<number> {
+  buildShim('amd64');
+  const folder = mkdtempSync(join(tmpdir(), 'weft-scenarios-'));
+  try {
+    const [agent = '', ...tests] = await bundles(folder, ['main.ts', ...files]);
+    const { code } = await inKernel([...TEST, `--test-timeout=${jobMs}`, ...tests].map(quoted).join(' '), {
+      env: { ...SETTINGS, ...OVERRIDE, WEFT_LAB_AGENT: agent },
+      jobMs,
+      onOutput: chunk => process.stdout.write(chunk),
+    });
+    return code;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const asked = process.argv.slice(2);
+try {
+  process.exitCode = await run(asked.length > 0 ? asked : SCENARIOS, 480_000);
+} catch (error) {
+  process.stderr.write(`kernel: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 125;
+}
