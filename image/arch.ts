@@ -1,7 +1,8 @@
 /** What differs between the architectures that the image is built for. */
-import type { Arch } from '../cni/shim/build.ts';
+import type { Arch as AnyArch } from '../cni/shim/build.ts';
 
-export type { Arch };
+/** What `npm run image` builds for; the Dockerfile builds for ARMv7 too. */
+export type Arch = Exclude<AnyArch, 'arm'>;
 
 type Facts = {
   /** Node's word, and npm's. */

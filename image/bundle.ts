@@ -3,8 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { type BuildOptions, build as esbuild, type Plugin } from 'esbuild';
-import { buildShim } from '../cni/shim/build.ts';
-import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
+import { type Arch, buildShim } from '../cni/shim/build.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -41,7 +40,7 @@ export async function bundle(entry: string, more: BuildOptions = {}): Promise<Ui
     write: false,
     platform: 'node',
     format: 'esm',
-    target: 'node24',
+    target: 'node22',
     // Not minified: a stack trace prints its line, and a bug report should be readable.
     minifySyntax: true,
     legalComments: 'none',
@@ -54,17 +53,20 @@ export async function bundle(entry: string, more: BuildOptions = {}): Promise<Ui
   return file.contents;
 }
 
+/** Node's words for the architectures. */
+const NODE_ARCH: Readonly<Record<Arch, string>> = { amd64: 'x64', arm64: 'arm64', arm: 'arm' };
+
 /** Netlink's prebuilt native part, which N-API keeps independent of Node's version. */
 export function nativePart(arch: Arch): Uint8Array {
   const folder = dirname(createRequire(import.meta.url).resolve('netlink/package.json'));
-  return readFileSync(join(folder, 'prebuilds', `linux-${ARCHITECTURES[arch].node}`, 'node.napi.node'));
+  return readFileSync(join(folder, 'prebuilds', `linux-${NODE_ARCH[arch]}`, 'node.napi.node'));
 }
 
 /** `node image/bundle.ts FOLDER`: the agent's files for this machine's architecture, for the Dockerfile. */
 async function main(folder: string | undefined): Promise<number> {
   if (folder === undefined) throw new Error('usage: node image/bundle.ts FOLDER');
-  const arch = Object.keys(ARCHITECTURES).find(a => isArch(a) && ARCHITECTURES[a].node === process.arch);
-  if (arch === undefined || !isArch(arch)) throw new Error(`there is no image for ${process.arch}`);
+  const arch = (Object.keys(NODE_ARCH) as Arch[]).find(a => NODE_ARCH[a] === process.arch);
+  if (arch === undefined) throw new Error(`there is no image for ${process.arch}`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'main.mjs'), await bundle('main.ts'), { mode: 0o755 });
   writeFileSync(join(folder, NATIVE), nativePart(arch));

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type Arch = 'amd64' | 'arm64';
+/** `arm` is ARMv7 with hardware floating point. */
+export type Arch = 'amd64' | 'arm64' | 'arm';
 
 const HERE = import.meta.dirname;
 const SOURCES = [
@@ -22,9 +23,14 @@ const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-
 const COMPILERS: Readonly<Record<Arch, string>> = {
   amd64: process.arch === 'x64' ? 'gcc' : 'x86_64-linux-gnu-gcc',
   arm64: process.arch === 'arm64' ? 'gcc' : 'aarch64-linux-gnu-gcc',
+  arm: process.arch === 'arm' ? 'gcc' : 'arm-linux-gnueabihf-gcc',
 };
 
-const TRIPLETS: Readonly<Record<Arch, string>> = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+const TRIPLETS: Readonly<Record<Arch, string>> = {
+  amd64: 'x86_64-linux-gnu',
+  arm64: 'aarch64-linux-gnu',
+  arm: 'arm-linux-gnueabihf',
+};
 
 /**
  * musl where it is there (Debian's musl-tools, for this machine's own architecture): a start takes
