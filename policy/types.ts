@@ -137,8 +137,11 @@ export type SetKind = 'port' | 'peer' | 'exact' | 'box';
 /** Element of a set as nft prints and reads it: `10.42.1.7 . tcp . 80`, `10.0.0.0/8 . tcp . 80-90`. */
 export type ElementText = Brand<string, 'ElementText'>;
 
-/** Pods that one peer of a rule means, shared by all chains that name it. */
-export type Group = { readonly key: string; readonly members: ReadonlyMap<PodKey, Pod> };
+/**
+ * Pods that one peer of a rule means, by address: mostly one an address, two while one is reused.
+ * Shared by all chains that name it.
+ */
+export type Group = { readonly key: string; readonly members: ReadonlyMap<Ip, readonly Pod[]> };
 
 export type Span = { readonly first: number; readonly last: number };
 
@@ -166,7 +169,7 @@ export type Chain = {
   /** Sets that it has, in the order of its rules; follows from the policies alone, never from pods. */
   readonly sets: readonly SetKind[];
   readonly entries: readonly Entry[];
-  /** Disjoint, sorted. */
+  /** Networks, and pods with ranges of ports. Disjoint, sorted. */
   readonly boxes: readonly Box[];
 };
 
@@ -187,20 +190,24 @@ export type RuleSet = {
 export type FixedSet = 'ingress4' | 'ingress6' | 'egress4' | 'egress6' | 'self4' | 'self6';
 
 /**
- * The difference of two rule sets, in an order in which after every single operation nothing passes
- * that both rule sets forbid: chains are born complete, then deletions, then moves of pods, then
- * additions. In one transaction there is also no moment in which something is dropped that both allow.
+ * The difference of two rule sets, in an order in which nothing ever passes that both rule sets
+ * forbid: chains are born complete, then deletions, then moves of pods, all moves as one step (what
+ * one end lets go before, and the other after, must not meet), then additions. In one transaction
+ * there is also no moment in which something is dropped that both allow.
  */
 export type Operation =
-  /** Its sets with all elements, then its rules. */
+  /** Its sets with all elements, then its rules; written anew where the kernel has it already. */
   | { readonly kind: 'addChain'; readonly chain: Chain }
   | {
       readonly kind: 'deleteElements' | 'addElements';
-      /** `in-…-exact4`, or `self4`. */
+      /** `in-…-exact4`, or `self4`, whose elements are pairs: `10.42.1.7 . 10.42.1.7`. */
       readonly set: string;
       readonly elements: readonly ElementText[];
     }
-  /** Element of a verdict map. An address moves by deletion and addition, in one transaction. */
+  /**
+   * Element of a verdict map: `jump`, never `goto`, since after egress comes ingress. An address
+   * moves by deletion and addition, in one transaction.
+   */
   | {
       readonly kind: 'bind';
       readonly map: FixedSet;

@@ -1,0 +1,227 @@
+/** Clusters and policies at random, out of a vocabulary so small that everything meets. */
+import fc from 'fast-check';
+import { parseNamespace, parsePod, parsePolicy } from '../../policy/parse.ts';
+import type { Cluster, NodeFacts } from '../../policy/types.ts';
+import type { Result } from '../../types.ts';
+import type {
+  Probe,
+  RawLabels,
+  RawNamespace,
+  RawNode,
+  RawPeer,
+  RawPod,
+  RawPolicy,
+  RawPort,
+  RawSelector,
+  World,
+} from './naive.ts';
+
+const VALUES = ['x', 'y'] as const;
+const KEYS = ['app', 'tier'] as const;
+
+const labels: fc.Arbitrary<RawLabels> = fc.record(
+  { app: fc.constantFrom(...VALUES), tier: fc.constantFrom(...VALUES) },
+  { requiredKeys: [] },
+);
+
+const expression = fc.record({
+  key: fc.constantFrom(...KEYS),
+  values: fc.subarray([...VALUES], { minLength: 1 }),
+});
+
+const selector: fc.Arbitrary<RawSelector> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({}) },
+  { weight: 3, arbitrary: labels.map(matchLabels => ({ matchLabels })) },
+  {
+    weight: 2,
+    arbitrary: expression.chain(({ key, values }) =>
+      fc.constantFrom<RawSelector>(
+        { matchExpressions: [{ key, operator: 'In', values }] },
+        { matchExpressions: [{ key, operator: 'NotIn', values }] },
+        { matchExpressions: [{ key, operator: 'Exists' }] },
+        { matchExpressions: [{ key, operator: 'DoesNotExist' }] },
+      ),
+    ),
+  },
+);
+
+export const NODES: readonly RawNode[] = [0, 1].map(n => ({
+  name: `n${n}`,
+  addresses: [`192.0.2.${n + 1}`, `2001:db8::${n + 1}`],
+  gateways: [`10.42.${n}.1`, `fd42:0:0:${n + 1}::1`],
+}));
+
+const NETWORKS = [
+  {
+    cidr: '0.0.0.0/0',
+    inside: ['10.42.0.0/16', '10.42.0.0/24', '192.0.2.0/24', '203.0.113.7/32', '0.0.0.0/1'],
+  },
+  { cidr: '10.42.0.0/16', inside: ['10.42.0.0/24', '10.42.1.2/31', '10.42.0.3/32'] },
+  { cidr: '10.42.1.0/24', inside: ['10.42.1.2/32', '10.42.1.4/30'] },
+  { cidr: '10.42.0.2/31', inside: ['10.42.0.3/32'] },
+  { cidr: '192.0.2.0/24', inside: ['192.0.2.1/32'] },
+  { cidr: '192.0.2.2/32', inside: [] },
+  { cidr: '203.0.113.0/24', inside: ['203.0.113.7/32'] },
+  { cidr: '::/0', inside: ['fd42::/32', 'fd42:0:0:1::/64', '2001:db8::/64', '8000::/1'] },
+  { cidr: 'fd42::/32', inside: ['fd42:0:0:1::2/127', 'fd42:0:0:2::/64'] },
+  { cidr: '2001:db8::/64', inside: ['2001:db8::2/128'] },
+] as const;
+
+const peer: fc.Arbitrary<RawPeer> = fc.oneof(
+  selector.map(podSelector => ({ podSelector })),
+  selector.map(namespaceSelector => ({ namespaceSelector })),
+  fc
+    .tuple(selector, selector)
+    .map(([podSelector, namespaceSelector]) => ({ podSelector, namespaceSelector })),
+  fc
+    .constantFrom(...NETWORKS)
+    .chain(({ cidr, inside }) =>
+      fc.subarray<string>([...inside]).map(except => ({ ipBlock: { cidr, except } })),
+    ),
+);
+
+const protocol = fc.constantFrom('TCP' as const, 'UDP' as const, 'SCTP' as const);
+
+const port: fc.Arbitrary<RawPort> = fc.oneof(
+  fc.constant({}),
+  protocol.map(one => ({ protocol: one })),
+  fc.tuple(protocol, fc.constantFrom(80, 81, 443)).map(([one, number]) => ({ protocol: one, port: number })),
+  fc.constantFrom('web', 'dns').map(name => ({ port: name })),
+  fc.constant({ protocol: 'UDP' as const, port: 'dns' }),
+  fc.constantFrom(
+    { port: 79, endPort: 81 },
+    { port: 80, endPort: 65_535 },
+    { port: 81, endPort: 443 },
+    { protocol: 'UDP' as const, port: 1, endPort: 80 },
+  ),
+);
+
+/** Absent, empty or a few: what a rule's list may be. */
+const listed = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[] | undefined> =>
+  fc.oneof(
+    { weight: 1, arbitrary: fc.constant(undefined) },
+    { weight: 4, arbitrary: fc.array(item, { maxLength: 3 }) },
+  );
+
+const ingressRule = fc.tuple(listed(peer), listed(port)).map(([from, ports]) => ({
+  ...(from && { from }),
+  ...(ports && { ports }),
+}));
+const egressRule = ingressRule.map(({ from, ...rest }) => ({ ...rest, ...(from && { to: from }) }));
+
+const SPACES = ['a', 'b', 'c'] as const;
+
+export const policy = (name: string): fc.Arbitrary<RawPolicy> =>
+  fc
+    .record(
+      {
+        podSelector: selector,
+        policyTypes: fc.constantFrom<('Ingress' | 'Egress')[]>(
+          ['Ingress'],
+          ['Egress'],
+          ['Ingress', 'Egress'],
+        ),
+        ingress: fc.array(ingressRule, { maxLength: 2 }),
+        egress: fc.array(egressRule, { maxLength: 2 }),
+      },
+      { requiredKeys: [] },
+    )
+    .chain(spec => fc.constantFrom(...SPACES).map(namespace => ({ metadata: { namespace, name }, spec })));
+
+const containerPorts = fc.subarray(
+  [
+    { name: 'web', containerPort: 80 },
+    { name: 'web', containerPort: 81, protocol: 'TCP' },
+    { name: 'dns', containerPort: 80, protocol: 'UDP' },
+    { name: 'dns', containerPort: 443, protocol: 'TCP' },
+    { containerPort: 79 },
+  ],
+  { maxLength: 3 },
+);
+
+/** Addresses by number, so that no two living pods share one. */
+export const pod = (n: number): fc.Arbitrary<RawPod> =>
+  fc
+    .record({
+      namespace: fc.constantFrom(...SPACES),
+      labels,
+      node: fc.nat(1),
+      ports: containerPorts,
+      hostNetwork: fc.constantFrom(false, false, false, false, true),
+      phase: fc.constantFrom('Running', 'Running', 'Running', 'Pending', 'Succeeded', 'Failed'),
+    })
+    .map(({ namespace, labels: own, node, ports, hostNetwork, phase }) => ({
+      metadata: { namespace, name: `p${n}`, uid: `uid-${n}`, labels: own },
+      spec: { nodeName: `n${node}`, hostNetwork, containers: [{ ports }] },
+      status: {
+        phase,
+        podIPs: (hostNetwork
+          ? (NODES[node] as RawNode).addresses
+          : [`10.42.${node}.${n + 2}`, `fd42:0:0:${node + 1}::${n + 2}`]
+        ).map(ip => ({ ip })),
+      },
+    }));
+
+const namespaces: fc.Arbitrary<readonly RawNamespace[]> = fc.tuple(labels, labels, labels).map(all =>
+  all.map((own, n) => ({
+    metadata: {
+      name: SPACES[n] as string,
+      labels: { ...own, 'kubernetes.io/metadata.name': SPACES[n] as string },
+    },
+  })),
+);
+
+const some = <T>(count: number, make: (n: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+  fc.tuple(...Array.from({ length: count }, (_, n) => make(n)));
+
+export const world: fc.Arbitrary<World> = fc
+  .record({
+    pods: some(6, pod),
+    namespaces,
+    policies: some(4, n => policy(`policy${n}`)).chain(all => fc.subarray(all)),
+  })
+  .map(parts => ({ ...parts, nodes: NODES }));
+
+const OUTSIDE = ['203.0.113.7', '2001:db8:ffff::7'] as const;
+
+/** Every address of the world that can be the end of a connection. */
+export const addresses = ({ pods, nodes }: World): readonly string[] => [
+  ...new Set([
+    ...pods.flatMap(({ status }) => status.podIPs.map(({ ip }) => ip)),
+    ...nodes.flatMap(node => node.gateways),
+    ...nodes.flatMap(node => node.addresses),
+    ...OUTSIDE,
+  ]),
+];
+
+const PORTS = [
+  ['TCP', 80],
+  ['TCP', 81],
+  ['TCP', 443],
+  ['UDP', 80],
+  ['SCTP', 80],
+  ['ICMP', 0],
+] as const;
+
+/** All pairs of one family, on all ports. */
+export function* probes(all: World): Generator<Probe> {
+  const ends = addresses(all);
+  for (const src of ends)
+    for (const dst of ends)
+      if (src.includes(':') === dst.includes(':'))
+        for (const [name, number] of PORTS) yield { src, dst, protocol: name, port: number };
+}
+
+function parsed<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+}
+
+export const toCluster = (all: World, self: string): Cluster => ({
+  self,
+  policies: all.policies.map(one => parsed(parsePolicy(one))),
+  pods: all.pods.map(one => parsed(parsePod(one))),
+  namespaces: all.namespaces.map(one => parsed(parseNamespace(one))),
+  nodes: all.nodes as readonly NodeFacts[],
+  unknown: [],
+});
