@@ -67,6 +67,12 @@ const NETWORKS = [
   { cidr: '2001:db8::/64', inside: ['2001:db8::2/128'] },
 ] as const;
 
+export const block: fc.Arbitrary<RawPeer> = fc
+  .constantFrom(...NETWORKS)
+  .chain(({ cidr, inside }) =>
+    fc.subarray<string>([...inside]).map(except => ({ ipBlock: { cidr, except } })),
+  );
+
 const peer: fc.Arbitrary<RawPeer> = fc.oneof(
   selector.map(podSelector => ({ podSelector })),
   selector.map(namespaceSelector => ({ namespaceSelector })),
@@ -81,6 +87,17 @@ const peer: fc.Arbitrary<RawPeer> = fc.oneof(
 );
 
 const protocol = fc.constantFrom('TCP' as const, 'UDP' as const, 'SCTP' as const);
+
+/** Of one port, of some, of all of a protocol, or anything. */
+export const range: fc.Arbitrary<RawPort | undefined> = fc.constantFrom(
+  undefined,
+  {},
+  { port: 80 },
+  { port: 79, endPort: 81 },
+  { port: 80, endPort: 65_535 },
+  { port: 81, endPort: 443 },
+  { protocol: 'UDP', port: 1, endPort: 80 },
+);
 
 const port: fc.Arbitrary<RawPort> = fc.oneof(
   fc.constant({}),
