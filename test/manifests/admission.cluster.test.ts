@@ -1,5 +1,6 @@
 /** What the real kube-apiserver says to the manifests, and to an agent that wants more than it may. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -87,6 +88,15 @@ describe('manifests on a real API server', { skip: clusterUnavailable(['kubernet
         .filter(line => line !== '' && !/unchanged|weft-wireguard created/.test(line));
       assert.deepEqual(changed, []);
     });
+
+  test('the kustomize overlay is the manifest with its settings', async () => {
+    const overlay = join(FOLDER, '../examples/k3s-edge');
+    const made = await must(['kustomize', overlay]);
+    assert.match(made, /"apiServer": "https:\/\/127\.0\.0\.1:6444"/);
+    const count = (text: string) => text.match(/^kind: /gm)?.length;
+    assert.equal(count(made), count(readFileSync(join(FOLDER, 'weft.yaml'), 'utf8')));
+    await must(['apply', '--dry-run=server', '--validate=strict', '-k', overlay]);
+  });
 
   test('an agent may set, change and remove its own annotations', async () => {
     for (const value of ['a', 'b', null]) await allowed(annotate('weft.network/public-key', value));
