@@ -37,10 +37,13 @@ export type Classes = (own: readonly Pod[], policies: readonly Policy[]) => read
 
 export function newClasses(): Classes {
   let byNamespace: ReadonlyMap<string, readonly Policy[]> = new Map();
+  let last: readonly Policy[] = [];
   let pods: ReadonlyMap<PodKey, Memory> = new Map();
   const classes = new Map<string, Known>();
 
   const learn = (policies: readonly Policy[]): void => {
+    if (sameList(last, policies)) return;
+    last = policies;
     const old = byNamespace;
     byNamespace = new Map(
       [...Map.groupBy(policies, policy => policy.namespace)].map(([namespace, list]) => {

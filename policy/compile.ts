@@ -43,18 +43,12 @@ function blockBoxes(part: Part & { kind: 'block' }, nodes: readonly NodeFacts[])
   );
 }
 
-const podBoxes = (part: Part & { kind: 'podBoxes' }, group: Group): readonly Box[] =>
-  part.spans.flatMap(({ protocols, ports }) =>
-    [...group.members.keys()].flatMap(ip => boxesOf(familyOf(ip), [pointOf(ip)], protocols, ports)),
+const boxes = (one: Class, nodes: readonly NodeFacts[]): readonly Box[] =>
+  disjoint(
+    one.parts
+      .flatMap(part => (part.kind === 'block' ? blockBoxes(part, nodes) : []))
+      .filter(box => one.families.includes(box.family)),
   );
-
-function boxes(one: Class, nodes: readonly NodeFacts[], groups: Groups): readonly Box[] {
-  const all = one.parts.flatMap(part => {
-    if (part.kind === 'block') return blockBoxes(part, nodes);
-    return part.kind === 'podBoxes' ? podBoxes(part, groups.get(part.group)) : [];
-  });
-  return disjoint(all.filter(box => one.families.includes(box.family)));
-}
 
 const entriesOf = (one: Class, groups: Groups): readonly Entry[] =>
   one.parts.flatMap((part): readonly Entry[] => {
@@ -62,31 +56,28 @@ const entriesOf = (one: Class, groups: Groups): readonly Entry[] =>
     return part.kind === 'pods' ? [{ kind: 'pods', group: groups.get(part.group), ports: part.ports }] : [];
   });
 
-const groupsOf = (one: Class, kind: 'pods' | 'podBoxes', groups: Groups): readonly Group[] =>
-  one.parts.flatMap(part => (part.kind === kind ? [groups.get(part.group)] : []));
+const groupsOf = (one: Class, groups: Groups): readonly Group[] =>
+  one.parts.flatMap(part => (part.kind === 'pods' ? [groups.get(part.group)] : []));
 
 /** A chain with all that it was made from. */
 type Built = {
   readonly class: Class;
   readonly nodes: readonly NodeFacts[];
-  readonly pods: readonly Group[];
-  readonly boxed: readonly Group[];
+  readonly groups: readonly Group[];
   readonly chain: Chain;
 };
 
 function build(one: Class, nodes: readonly NodeFacts[], groups: Groups, old: Built | undefined): Built {
-  const pods = groupsOf(one, 'pods', groups);
-  const boxed = groupsOf(one, 'podBoxes', groups);
-  const sameClass = old?.class === one;
-  const sameBoxes = sameClass && old.nodes === nodes && sameList(old.boxed, boxed);
-  if (sameBoxes && sameList(old.pods, pods)) return old;
+  const now = groupsOf(one, groups);
+  const sameBoxes = old?.class === one && old.nodes === nodes;
+  if (sameBoxes && sameList(old.groups, now)) return old;
   const { parts: _, ...rest } = one;
   const chain = {
     ...rest,
     entries: entriesOf(one, groups),
-    boxes: sameBoxes ? old.chain.boxes : boxes(one, nodes, groups),
+    boxes: sameBoxes ? old.chain.boxes : boxes(one, nodes),
   };
-  return { class: one, nodes, pods, boxed, chain };
+  return { class: one, nodes, groups: now, chain };
 }
 
 /** Of two pods with one address the later name wins; what is not known wins over both. */

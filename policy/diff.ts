@@ -45,6 +45,7 @@ function compareSet(
 
 function compareSets(changes: Changes, old: Sets, now: Sets): void {
   for (const [name, set] of now) compareSet(changes, name, old.get(name) ?? NOTHING, set);
+  for (const [name, set] of old) if (!now.has(name)) compareSet(changes, name, set, NOTHING);
 }
 
 /** Addresses whose pods differ; asked once for each pair of groups, whatever number of chains has it. */
@@ -154,7 +155,10 @@ export function diffTable(kernel: Table, now: RuleSet): readonly Operation[] {
   const changes: Changes = { added: new Map(), deleted: new Map() };
   const wanted = tableOf(now);
   const whole = new Set([...now.chains.values()].filter(chain => isWhole(kernel, chain)).map(({ id }) => id));
-  for (const [id, chain] of now.chains) if (whole.has(id)) compareSets(changes, kernel.sets, setsOf(chain));
+  for (const [id, chain] of now.chains)
+    if (whole.has(id))
+      for (const [name, set] of setsOf(chain))
+        compareSet(changes, name, kernel.sets.get(name) ?? NOTHING, set);
   for (const family of FAMILIES) {
     const name = selfName(family);
     compareSet(changes, name, kernel.sets.get(name) ?? NOTHING, wanted.sets.get(name) ?? NOTHING);

@@ -69,6 +69,8 @@ export function newGroups(): Groups {
   const groups = new Map<string, Entry>();
   const ofNamespace = new Map<string, Set<Entry>>();
   const clusterwide = new Set<Entry>();
+  let lastPods: readonly Pod[] | undefined;
+  let lastSpaces: readonly Namespace[] | undefined;
 
   const forget = (pod: Pod): void => {
     pods.delete(pod.key);
@@ -183,8 +185,11 @@ export function newGroups(): Groups {
   return {
     pods,
     update: (list, spaces) => {
-      changeNamespaces(new Map(spaces.map(namespace => [namespace.name, namespace])));
-      const changes = podChanges(list);
+      if (spaces !== lastSpaces)
+        changeNamespaces(new Map(spaces.map(namespace => [namespace.name, namespace])));
+      const changes = list === lastPods ? [] : podChanges(list);
+      lastSpaces = spaces;
+      lastPods = list;
       for (const { old } of changes) if (old !== undefined) forget(old);
       for (const { now } of changes) if (now !== undefined) learn(now);
       if (changes.length > 0) changePods(changes);

@@ -41,7 +41,6 @@ export type Spans = { readonly protocols: Span; readonly ports: Span };
 export type Part =
   | { readonly kind: 'port'; readonly protocol: Protocol; readonly port: number }
   | { readonly kind: 'pods'; readonly group: GroupSpec; readonly ports: readonly Port[] | undefined }
-  | { readonly kind: 'podBoxes'; readonly group: GroupSpec; readonly spans: readonly Spans[] }
   | {
       readonly kind: 'block';
       readonly cidr: Cidr;
@@ -92,18 +91,12 @@ const spansOf = (port: Port): readonly Spans[] => {
 const isSingle = (port: Port): boolean => port.kind === 'range' && port.first === port.last;
 const isNamed = (port: Port): boolean => port.kind === 'named';
 
+/** Nothing where there are ports and none can be met. */
+const withPorts = (group: GroupSpec, ports: readonly Port[] | undefined): readonly Part[] =>
+  ports === undefined || ports.some(({ kind }) => kind !== 'broken') ? [{ kind: 'pods', group, ports }] : [];
+
 const some = <T>(list: readonly T[], make: (list: readonly T[]) => Part): readonly Part[] =>
   list.length > 0 ? [make(list)] : [];
-
-function fromPods(group: GroupSpec, ports: readonly Port[] | undefined): readonly Part[] {
-  if (ports === undefined) return [{ kind: 'pods', group, ports }];
-  const exact = ports.filter(port => isSingle(port) || isNamed(port));
-  const ranges = ports.filter(port => !isSingle(port)).flatMap(spansOf);
-  return [
-    ...some(exact, list => ({ kind: 'pods', group, ports: list })),
-    ...some(ranges, spans => ({ kind: 'podBoxes', group, spans })),
-  ];
-}
 
 function fromBlock(
   cidr: Cidr,
@@ -142,7 +135,7 @@ function fromPeer(peer: Peer, namespace: string, ports: readonly Port[] | undefi
     case 'block':
       return fromBlock(peer.cidr, peer.excepts, ports);
     case 'pods':
-      return fromPods(
+      return withPorts(
         podsSpec(peer.namespaces === undefined ? namespace : undefined, peer.namespaces, peer.pods),
         ports,
       );
@@ -182,11 +175,16 @@ const partText = (part: Part): string =>
     return (value as GroupSpec).key;
   });
 
-const KIND = { port: 'port', podBoxes: 'box', block: 'box' } as const;
-const kindOf = (part: Part): SetKind =>
-  part.kind === 'pods' ? (part.ports === undefined ? 'peer' : 'exact') : KIND[part.kind];
+function kindsOf(part: Part): readonly SetKind[] {
+  if (part.kind !== 'pods') return [part.kind === 'port' ? 'port' : 'box'];
+  if (part.ports === undefined) return ['peer'];
+  return part.ports.flatMap((port): readonly SetKind[] => {
+    if (port.kind === 'broken') return [];
+    return [isSingle(port) || isNamed(port) ? 'exact' : 'pod-box'];
+  });
+}
 
-const ORDER: readonly SetKind[] = ['port', 'peer', 'exact', 'box'];
+const ORDER: readonly SetKind[] = ['port', 'peer', 'exact', 'pod-box', 'box'];
 
 /** Port names that ingress rules of these policies ask of a pod, each with its answer. */
 function namesText({ direction, policies, ports }: Draft): string {
@@ -220,7 +218,8 @@ export function classOf(draft: Draft, key: string): Class | undefined {
       .map(part => [partText(part), part]),
   );
   const list = [...parts.values()];
-  const sets = ORDER.filter(kind => list.some(part => kindOf(part) === kind));
+  const kinds = new Set(list.flatMap(kindsOf));
+  const sets = ORDER.filter(kind => kinds.has(kind));
   const hash = createHash('sha256').update(`${key} ${sets.join()}`).digest('hex').slice(0, 16);
   return {
     id: `${draft.direction === 'ingress' ? 'in' : 'eg'}-${hash}` as ChainId,

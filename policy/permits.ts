@@ -8,6 +8,9 @@ import type { Box, Chain, Direction, Entry, Packet, RuleSet } from './types.ts';
 /** Any number that is not one of a protocol with ports. */
 const ICMP = 1;
 
+const within = (span: { readonly first: number; readonly last: number }, number: number): boolean =>
+  span.first <= number && number <= span.last;
+
 function enters(entry: Entry, peer: Ip, { protocol, port }: Packet): boolean {
   if (entry.kind === 'port') return entry.protocol === protocol && entry.port === port;
   const pods = entry.group.members.get(peer);
@@ -15,14 +18,11 @@ function enters(entry: Entry, peer: Ip, { protocol, port }: Packet): boolean {
   return entry.ports.some(allowed =>
     pods.some(pod =>
       resolvePort(allowed, pod.ports).some(
-        one => one.kind === 'range' && one.protocol === protocol && one.first === port,
+        one => one.kind === 'range' && one.protocol === protocol && within(one, port),
       ),
     ),
   );
 }
-
-const within = (span: { readonly first: number; readonly last: number }, number: number): boolean =>
-  span.first <= number && number <= span.last;
 
 function inBox(box: Box, peer: Ip, { protocol, port }: Packet): boolean {
   const number = protocol === 'ICMP' ? ICMP : PROTOCOL_NUMBER[protocol];

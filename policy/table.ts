@@ -31,15 +31,8 @@ const IP = { 4: 'ip', 6: 'ip6' } as const;
 function rule(chain: Chain, kind: SetKind, family: Family): string {
   const peer = `${IP[family]} ${chain.direction === 'ingress' ? 'saddr' : 'daddr'}`;
   const set = `@${setName(chain.id, kind, family)}`;
-  switch (kind) {
-    case 'port':
-      return `meta l4proto . th dport ${set} return`;
-    case 'peer':
-      return `${peer} ${set} return`;
-    case 'exact':
-    case 'box':
-      return `${peer} . meta l4proto . th dport ${set} return`;
-  }
+  if (kind === 'port') return `meta l4proto . th dport ${set} return`;
+  return kind === 'peer' ? `${peer} ${set} return` : `${peer} . meta l4proto . th dport ${set} return`;
 }
 
 /** Rules of a chain, as nft prints them. */

@@ -130,9 +130,10 @@ export type ChainId = Brand<string, 'ChainId'>;
 
 /**
  * Sets of a chain. `port`: protocol and port, from anybody. `peer`: an address, all of its traffic.
- * `exact`: address, protocol and port. `box`: ranges of all three, never overlapping.
+ * `exact`: address, protocol and port. `pod-box`: address, protocol and a range of ports.
+ * `box`: ranges of all three. Ranges in one set never overlap.
  */
-export type SetKind = 'port' | 'peer' | 'exact' | 'box';
+export type SetKind = 'port' | 'peer' | 'exact' | 'pod-box' | 'box';
 
 /** Element of a set as nft prints and reads it: `10.42.1.7 . tcp . 80`, `10.0.0.0/8 . tcp . 80-90`. */
 export type ElementText = Brand<string, 'ElementText'>;
@@ -169,7 +170,7 @@ export type Chain = {
   /** Sets that it has, in the order of its rules; follows from the policies alone, never from pods. */
   readonly sets: readonly SetKind[];
   readonly entries: readonly Entry[];
-  /** Networks, and pods with ranges of ports. Disjoint, sorted. */
+  /** Networks. Disjoint, sorted. */
   readonly boxes: readonly Box[];
 };
 

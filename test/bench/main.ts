@@ -5,19 +5,20 @@ import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
 import { benchPlan } from './plan.ts';
+import { benchPolicy, printPolicy } from './policy.ts';
 import { benchBusy, benchScale } from './scale.ts';
 import { printRatio } from './stats.ts';
 import { benchTunnel } from './tunnel.ts';
 
 const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
 
-  PART        cni, scale, busy, tunnel, join, plan (default: all)
+  PART        cni, scale, busy, tunnel, join, plan, policy (default: all)
   --pairs     interleaved pairs, 15 and more mean something (default 25)
   --services  Services in foreign nftables tables beside the plugins (default 1000)
   --json      one JSON object on stdout, progress on stderr
 `;
 
-const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan'] as const;
+const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan', 'policy'] as const;
 type Part = (typeof PARTS)[number];
 
 const options = {
@@ -77,6 +78,10 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
           `plan of ${value.nodes} nodes: ${value.planMs.toFixed(1)} ms, its text ${value.renderMs.toFixed(1)} ms`,
         ],
       };
+    }
+    case 'policy': {
+      const value = [benchPolicy('own', 1_000, 1_000), benchPolicy('wide', 1_000, 1_000)];
+      return { value, lines: value.map(printPolicy) };
     }
   }
 }
