@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 export type Answer = { readonly status: number; readonly type: string; readonly body: string };
 
 /** Path → answer. A path that is not here is a 404. */
-export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
+export type Routes = Readonly<Record<string, (query: URLSearchParams) => Answer | Promise<Answer>>>;
 
 export const json = (value: unknown, status = 200): Answer => ({
   status,
@@ -20,13 +20,13 @@ export const text = (body: string, status = 200): Answer => ({
 });
 
 async function answer(routes: Routes, request: IncomingMessage): Promise<Answer> {
-  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  const [path = '/', query] = (request.url ?? '/').split('?', 2);
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   if (route === undefined)
     return text(`no such path: ${path}; there are ${Object.keys(routes).join(', ')}`, 404);
   if (request.method !== 'GET') return text(`${request.method} is not answered here, only GET`, 405);
   try {
-    return await route();
+    return await route(new URLSearchParams(query));
   } catch (error) {
     return text(`internal error: ${error instanceof Error ? error.message : String(error)}`, 500);
   }

@@ -7,6 +7,7 @@ import { heardFrom, looked, newMeasure, type PeerMeasure, probed, settle } from 
 import type { MeshPlan, PeerPlan } from '../mesh/types.ts';
 import type { WgDevice } from '../platform/linux/types.ts';
 import { nextAsk, paceOf } from './pace.ts';
+import { type PingAnswer, type PingQuestion, pingPeers } from './ping.ts';
 
 /** The device is looked at so often, and not more often than every LOOK_MIN_MS, however many questions there are. */
 const LOOK_MS = 10_000;
@@ -35,6 +36,8 @@ export type Prober = {
   readonly follow: (plan: MeshPlan) => void;
   /** A device that was just read. */
   readonly look: (device: WgDevice) => void;
+  /** Round trips at a person's word; they change no state. */
+  readonly ping: (question: PingQuestion) => Promise<readonly PingAnswer[]>;
   /** Everybody once, now. */
   readonly askAll: () => void;
   readonly stop: () => void;
@@ -63,6 +66,7 @@ export function startProber(options: ProberOptions): Prober {
   const wall = options.wall ?? Date.now;
   const peers = new Map<string, Peer>();
   const byGateway = new Map<string, string>();
+  let planned: MeshPlan | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -154,6 +158,7 @@ export function startProber(options: ProberOptions): Prober {
   };
 
   const follow = (plan: MeshPlan): void => {
+    planned = plan;
     probes.listen(plan.self.gateways);
     const wanted = new Map(plan.peers.map(peer => [peer.node, peer]));
     for (const name of peers.keys()) if (!wanted.has(name)) peers.delete(name);
@@ -183,6 +188,7 @@ export function startProber(options: ProberOptions): Prober {
     now,
     follow,
     look,
+    ping: async question => (planned === undefined ? [] : pingPeers(probes, planned, question)),
     askAll,
     stop: () => {
       stopped = true;

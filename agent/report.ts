@@ -9,6 +9,7 @@ import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { VERSION } from '../version.ts';
 import { type Answer, json, type Routes, text } from './http.ts';
+import { parsePing } from './ping.ts';
 import type { Prober } from './prober.ts';
 import { isReady, readiness } from './readiness.ts';
 
@@ -54,10 +55,10 @@ async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
 
-async function status(s: ReportSources): Promise<Answer> {
+async function statusReport(s: ReportSources) {
   const outcome = s.outcome();
   const all = parts(s);
-  return json({
+  return {
     version: VERSION,
     node: s.nodeName,
     location: s.discovery.own()?.fact.location,
@@ -79,7 +80,16 @@ async function status(s: ReportSources): Promise<Answer> {
     cni: { ...s.cni.stats(), otherConfigs: s.configs(), leftovers: s.leftovers() },
     pods: s.cni.leases(),
     reconcile: { runs: s.runs(), lastChanges: outcome?.changes ?? 0, ...s.kernel.counts() },
-  });
+  };
+}
+
+/** What `GET /status` answers, as JSON: absent where undefined. Fields are added, and not taken away or given another meaning. */
+export type StatusReport = Awaited<ReturnType<typeof statusReport>>;
+
+/** `/ping?node=NAME&size=BYTES|full&count=N`: over the data path, now. */
+async function ping(s: ReportSources, query: URLSearchParams): Promise<Answer> {
+  const question = parsePing(query);
+  return question.ok ? json(await s.prober.ping(question.value)) : text(question.error, 400);
 }
 
 export const healthRoutes = (s: ReportSources): Routes => ({
@@ -89,5 +99,6 @@ export const healthRoutes = (s: ReportSources): Routes => ({
 
 export const statusRoutes = (s: ReportSources): Routes => ({
   ...healthRoutes(s),
-  '/status': () => status(s),
+  '/status': async () => json(await statusReport(s)),
+  '/ping': query => ping(s, query),
 });

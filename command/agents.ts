@@ -13,7 +13,16 @@ export type Agents = {
   readonly kind: 'local' | 'remote';
   /** Sorted by node. */
   readonly list: () => Promise<readonly AgentRef[]>;
-  /** JSON that the agent answers to GET `path`, such as `/status`. Rejects with what failed, and where. */
+  /** What the agent answers to GET `path`, such as `/status`: JSON, or text as a string. Rejects with what failed, and where. */
   readonly get: (node: string, path: string, timeoutMs?: number) => Promise<unknown>;
   readonly close: () => void;
 };
+
+/** An answer's body as a value: JSON where it is, else the text. */
+export function parseAnswer(body: string): unknown {
+  try {
+    return JSON.parse(body) as unknown;
+  } catch {
+    return body;
+  }
+}

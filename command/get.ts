@@ -4,7 +4,7 @@ import { EXIT, UsageError, type Verb } from './types.ts';
 
 export const get: Verb = {
   name: 'get',
-  summary: 'what an agent answers to GET PATH, such as /status, as JSON',
+  summary: 'what an agent answers to GET PATH, such as /status',
   usage: `  {weft} get PATH [OPTIONS]
 
 ${WHERE_USAGE}
@@ -22,7 +22,8 @@ With several agents to ask, --node says which.`,
       if (node === undefined) throw new Error('there is no weft agent');
       if (where.node === undefined && nodes.length > 1)
         throw new UsageError(`there are agents on ${nodes.join(', ')}: say --node NAME`);
-      io.out(`${JSON.stringify(await agents.get(node, path), undefined, 2)}\n`);
+      const answer = await agents.get(node, path);
+      io.out(typeof answer === 'string' ? answer : `${JSON.stringify(answer, undefined, 2)}\n`);
       return EXIT.ok;
     } finally {
       agents.close();

@@ -1,6 +1,6 @@
 /** The agent of this node, by its unix socket, which only root may open. */
 import { request } from 'node:http';
-import type { Agents } from './agents.ts';
+import { type Agents, parseAnswer } from './agents.ts';
 
 const TIMEOUT_MS = 10_000;
 
@@ -31,7 +31,7 @@ function getText(socketPath: string, path: string, timeoutMs: number): Promise<s
 
 export function openLocal(socketPath: string): Agents {
   const get = async (path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> =>
-    JSON.parse(await getText(socketPath, path, timeoutMs)) as unknown;
+    parseAnswer(await getText(socketPath, path, timeoutMs));
   let name: Promise<string> | undefined;
   return {
     kind: 'local',

@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { clientOf } from '../discovery/client.ts';
 import { findAccess } from '../discovery/kubeconfig.ts';
-import type { AgentRef, Agents } from './agents.ts';
+import { type AgentRef, type Agents, parseAnswer } from './agents.ts';
 import { openExec } from './exec.ts';
 import type { Where } from './types.ts';
 
@@ -85,7 +85,7 @@ export async function openRemote(
   const get = async (node: string, path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> => {
     const ref = (await list()).find(r => r.node === node);
     if (ref?.pod === undefined) throw new Error(`there is no weft agent on a node ${node}`);
-    return JSON.parse(await exec(ref.pod, ['weft', 'get', path], timeoutMs)) as unknown;
+    return parseAnswer(await exec(ref.pod, ['weft', 'get', path], timeoutMs));
   };
   return { kind: 'remote', list, get, close: client.close };
 }

@@ -41,6 +41,8 @@ export type Verb = {
   readonly summary: string;
   /** All of `weft help NAME`: call, options, examples. */
   readonly usage: string;
+  /** Shape of `-o json`, as a TypeScript type: part of what we promise. Fields may be added. */
+  readonly json?: string;
   /** Resolves with one of EXIT. A UsageError is told with the usage and ends with 2; other errors with 3. */
   readonly run: (args: readonly string[], io: Io) => Promise<number>;
 };

@@ -5,6 +5,10 @@ type Load = () => Promise<Verb>;
 
 /** In the order of `weft help`. */
 export const verbs: Readonly<Record<string, Load>> = {
+  status: async () => (await import('./status.ts')).status,
+  peers: async () => (await import('./peers.ts')).peers,
+  ping: async () => (await import('./ping.ts')).ping,
+  graph: async () => (await import('./graph.ts')).graph,
   dashboard: async () => (await import('./dashboard.ts')).dashboard,
   get: async () => (await import('./get.ts')).get,
   version: async () => (await import('./version.ts')).version,

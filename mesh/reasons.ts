@@ -11,8 +11,12 @@ export function duration(ms: number): string {
   return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} d`;
 }
 
-/** A probe of the peer's agent is no older: it sends one every few seconds in trouble. */
-const HEARD_MS = 30_000;
+/** Packets this old still count as arriving, and what the peer's agent said this long ago still holds. */
+const ARRIVING_MS = 30_000;
+const HEARD_MS = 12_000;
+
+/** An agent to which all is well has had an answer since its last regular question. */
+const UNANSWERED_MS = 10_000;
 
 /** A handshake with the first of two candidates silent takes no longer. */
 const USUAL_MS = 10_000;
@@ -26,11 +30,13 @@ const noEndpoint = (node: string): string =>
 function oneWay(m: PeerMeasure, { node }: PeerPlan, now: number): string {
   const at = m.endpoint ?? 'it';
   const heard = m.heard !== undefined && now - m.heard.at <= HEARD_MS ? m.heard : undefined;
-  if (heard !== undefined) {
+  if (heard !== undefined && heard.unansweredMs > UNANSWERED_MS) {
     const ms = heard.unansweredMs;
     const long = Number.isFinite(ms) ? `for ${duration(ms)}` : 'at all';
     return `packets of ${node} arrive here, and say that it gets none of this node ${long}: packets from here to ${at} are dropped on the way (a firewall, or a wrong endpoint)`;
   }
+  if (heard !== undefined && heard.at > (m.answeredAt ?? 0))
+    return `probes of ${node} arrive here, answers to those of this node do not, for ${sinceAnswer(m, now)}`;
   if (m.handshakeAt === undefined || now - m.handshakeAt > FRESH_MS)
     return `${node} calls, but no handshake completes: what this node sends to ${at} does not arrive there (a firewall, or a wrong endpoint)`;
   return `the tunnel to ${node} is up (its last packet came ${duration(now - (m.receivedAt ?? now))} ago), but the agent there has not answered for ${sinceAnswer(m, now)}: is it running? See kubectl -n weft get pods -o wide; pods' traffic goes on without it`;
@@ -54,7 +60,7 @@ function unmet(m: PeerMeasure, peer: PeerPlan, now: number): string {
 const plain = (m: PeerMeasure, peer: PeerPlan, now: number): string => {
   if (!m.tryable && m.handshakeAt === undefined) return noEndpoint(peer.node);
   const age = m.receivedAt === undefined ? Number.POSITIVE_INFINITY : now - m.receivedAt;
-  if (m.lost > 0 && age <= HEARD_MS && m.state !== 'retrying') return oneWay(m, peer, now);
+  if (m.lost > 0 && age <= ARRIVING_MS && m.state !== 'retrying') return oneWay(m, peer, now);
   return m.wasEstablished || m.receivedAt !== undefined ? silent(m, peer, now) : unmet(m, peer, now);
 };
 

@@ -82,7 +82,7 @@ export function peerStatuses(
       handshakeAgeMs: since(m?.handshakeAt, now),
       receivedAgeMs: since(m?.receivedAt, now),
       answeredAgeMs: since(m?.answeredAt, now),
-      rttMs: m?.rttMs,
+      rttMs: m?.rttMs === undefined ? undefined : Math.round(m.rttMs * 1_000) / 1_000,
       loss: m === undefined ? undefined : lossOf(m),
       rxBytes: actual?.rxBytes ?? 0,
       txBytes: actual?.txBytes ?? 0,

@@ -1,38 +1,10 @@
 /** The command line: help from the table, words for what is not understood, exit codes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Agents } from '../../command/agents.ts';
-import { runCommand } from '../../command/run.ts';
-import { EXIT, type Io } from '../../command/types.ts';
+import { EXIT } from '../../command/types.ts';
 import { verbs } from '../../command/verbs.ts';
 import { VERSION } from '../../version.ts';
-
-const noAgents = async (): Promise<Agents> => {
-  throw new Error('there is nobody');
-};
-
-async function said(
-  argv: readonly string[],
-  more: Partial<Io> = {},
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  let [out, err] = ['', ''];
-  const io: Io = {
-    out: text => {
-      out += text;
-    },
-    err: text => {
-      err += text;
-    },
-    color: false,
-    width: undefined,
-    env: {},
-    name: 'weft',
-    agents: noAgents,
-    ...more,
-  };
-  const code = await runCommand(argv, io);
-  return { code, out, err };
-}
+import { said } from './sample.ts';
 
 test('help names every verb, and each has a help of its own', async () => {
   const { code, out } = await said(['help']);

@@ -45,6 +45,22 @@ const stories: Readonly<Record<string, Partial<PeerMeasure>>> = {
     receivedAt: ago(890),
   },
   'agent there dead': { ...was, state: 'pending', wellAt: ago(25), answeredAt: ago(25), receivedAt: ago(4) },
+  'agent there has just died: its last word was that all is well': {
+    ...was,
+    state: 'pending',
+    wellAt: ago(11),
+    answeredAt: ago(11),
+    receivedAt: ago(1),
+    heard: { at: ago(12), unansweredMs: 5_000 },
+  },
+  'its probes come, its answers do not': {
+    ...was,
+    state: 'pending',
+    wellAt: ago(15),
+    answeredAt: ago(15),
+    receivedAt: ago(1),
+    heard: { at: ago(1), unansweredMs: 5_000 },
+  },
   'ours are dropped, and it says so': {
     ...was,
     state: 'pending',

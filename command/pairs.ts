@@ -1,0 +1,68 @@
+/** Both ends of a pair side by side: what one of them alone cannot know. Pure. */
+import { duration } from '../mesh/reasons.ts';
+import type { PeerState, PeerStatus } from '../mesh/status.ts';
+import type { MeshReport, NodeReport } from './reports.ts';
+
+export type Edge = {
+  readonly from: string;
+  readonly peer: PeerStatus;
+  /** Of the peer that is not established, with what the other end says; undefined where it is. */
+  readonly reason: string | undefined;
+};
+
+/** Older than this is not now. */
+const NOW_MS = 20_000;
+
+/** What the other end knows of the way from `from` to it. */
+function otherSide(from: string, peer: PeerStatus, other: NodeReport | undefined): string | undefined {
+  if (other === undefined) return undefined;
+  if (other.report === undefined) return `the agent on ${peer.node} cannot be asked either: ${other.error}`;
+  const back = other.report.peers.find(p => p.node === from);
+  if (back === undefined) return `${peer.node} does not have ${from} among its peers: see weft status on it`;
+  if (
+    back.publicKey !== undefined &&
+    other.report.publicKey !== undefined &&
+    other.report.publicKey !== peer.publicKey
+  )
+    return `${peer.node} has another key than it is known by here: its agent's annotation has not arrived`;
+  if (back.receivedAgeMs !== undefined && back.receivedAgeMs <= NOW_MS)
+    return `${peer.node} does receive from ${from}: only the way back is cut`;
+  const since = back.receivedAgeMs === undefined ? 'nothing' : `nothing for ${duration(back.receivedAgeMs)}`;
+  return `${peer.node} has received ${since} from ${from} either: both ways are cut`;
+}
+
+/** Only of a peer from whom nothing comes does the other end know more. */
+const reasonWith = (from: string, peer: PeerStatus, other: NodeReport | undefined): string | undefined => {
+  if (peer.reason === undefined) return undefined;
+  const silent = peer.receivedAgeMs === undefined || peer.receivedAgeMs > NOW_MS;
+  const more = silent ? otherSide(from, peer, other) : undefined;
+  return more === undefined ? peer.reason : `${peer.reason}; ${more}`;
+};
+
+/** One edge a direction, sorted by its ends. */
+export function edgesOf({ nodes }: MeshReport): readonly Edge[] {
+  const byName = new Map(nodes.map(n => [n.node, n]));
+  return nodes.flatMap(({ node, report }) =>
+    (report?.peers ?? []).map(peer => ({
+      from: node,
+      peer,
+      reason: reasonWith(node, peer, byName.get(peer.node)),
+    })),
+  );
+}
+
+/** In the order of a summary. */
+export const STATES = [
+  'established',
+  'pending',
+  'connecting',
+  'retrying',
+  'failed',
+] as const satisfies readonly PeerState[];
+
+/** How many of each state there are. */
+export const countStates = (peers: readonly PeerStatus[]): Readonly<Record<PeerState, number>> =>
+  Object.fromEntries(STATES.map(state => [state, peers.filter(p => p.state === state).length])) as Record<
+    PeerState,
+    number
+  >;

@@ -1,0 +1,51 @@
+/** What the agents say of themselves, for verbs that speak of the whole mesh. */
+import type { StatusReport } from '../agent/report.ts';
+import type { Agents } from './agents.ts';
+import { askAll } from './ask.ts';
+import type { Io, Where } from './types.ts';
+
+export type NodeReport = {
+  readonly node: string;
+  /** As the agent's JSON has it: of another version fields may be missing. */
+  readonly report: StatusReport | undefined;
+  /** Why there is none. */
+  readonly error: string | undefined;
+};
+
+export type MeshReport = {
+  /** local: one node's view alone. */
+  readonly kind: Agents['kind'];
+  /** Sorted by node. */
+  readonly nodes: readonly NodeReport[];
+};
+
+const isReport = (value: unknown): value is StatusReport =>
+  typeof value === 'object' && value !== null && Array.isArray((value as { peers?: unknown }).peers);
+
+/** Rejects only where not one agent could be asked. */
+async function readMesh(agents: Agents, node: string | undefined): Promise<MeshReport> {
+  const answers = await askAll(agents, '/status', node);
+  const nodes = answers.map((answer): NodeReport => {
+    if (!answer.ok) return { node: answer.node, report: undefined, error: answer.error };
+    if (isReport(answer.value)) return { node: answer.node, report: answer.value, error: undefined };
+    return {
+      node: answer.node,
+      report: undefined,
+      error: 'its answer is no status: is it of another version?',
+    };
+  });
+  const first = nodes.find(n => n.error !== undefined);
+  if (nodes.every(n => n.report === undefined) && first !== undefined)
+    throw new Error(`no agent answers; ${first.node}: ${first.error}`);
+  return { kind: agents.kind, nodes };
+}
+
+/** Opens the way, reads, closes it. */
+export async function meshOf(io: Io, where: Where): Promise<MeshReport> {
+  const agents = await io.agents(where);
+  try {
+    return await readMesh(agents, where.node);
+  } finally {
+    agents.close();
+  }
+}

@@ -1,0 +1,98 @@
+/** `weft status`: the mesh in a few lines, and what is wrong with it. */
+import type { StatusReport } from '../agent/report.ts';
+import { parseOptions, WHERE_USAGE } from './options.ts';
+import { type Paint, painter } from './paint.ts';
+import { STATES } from './pairs.ts';
+import { type MeshReport, meshOf } from './reports.ts';
+import { type Shared, type Summary, summarize } from './summary.ts';
+import { wrap } from './table.ts';
+import { EXIT, type Io, type Verb } from './types.ts';
+
+const LABEL = 13;
+
+/** Names of few, number of many. */
+const who = (nodes: readonly string[]): string =>
+  nodes.length <= 3 ? nodes.join(', ') : `${nodes.length} nodes`;
+
+const sharedText = (values: readonly Shared[]): string =>
+  values.length <= 1 ? (values[0]?.value ?? '-') : values.map(v => `${v.value} (${who(v.nodes)})`).join('; ');
+
+function headline(mesh: MeshReport, s: Summary): string {
+  const [first] = mesh.nodes;
+  if (mesh.kind === 'local')
+    return `${first?.node}: ${s.ready === 1 ? 'ready' : 'NOT READY'}; weft ${sharedText(s.versions)}`;
+  const ready = s.ready === s.nodes ? 'all ready' : `${s.ready} ready`;
+  return `${s.nodes} nodes, ${s.answered} agents answer, ${ready}; weft ${sharedText(s.versions)}`;
+}
+
+function peersText(s: Summary, paint: Paint): string {
+  const all = STATES.filter(state => s.peers[state] > 0);
+  return all.map(state => paint(`${s.peers[state]} ${state}`, state)).join(', ') || 'none';
+}
+
+/** Of one node alone there is more to say. */
+function ownLines(report: StatusReport | undefined): readonly (readonly [string, string])[] {
+  if (report === undefined) return [];
+  const endpoints = report.endpoints.map(e => `${e.a} (${e.t})`).join(', ');
+  return [
+    ['publishes', endpoints || 'no endpoint'],
+    [
+      'pod network',
+      `${report.podCidrs.join(', ') || 'none'}; of the cluster ${report.clusterCidrs.join(', ') || 'none'}`,
+    ],
+  ];
+}
+
+function text(mesh: MeshReport, s: Summary, io: Io): string {
+  const paint = painter(io.color);
+  const facts: (readonly [string, string])[] = [
+    ['peers', peersText(s, paint)],
+    ['encryption', sharedText(s.engines)],
+    ['MTU', sharedText(s.mtus)],
+    ['addresses', `in use: ${sharedText(s.addresses)}`],
+    ...(mesh.kind === 'local' ? ownLines(mesh.nodes[0]?.report) : []),
+    ['pods', String(s.pods)],
+    ['policy', sharedText(s.policies)],
+    ['API server', sharedText(s.api)],
+  ];
+  const lines = facts.map(([label, value]) => `  ${label.padEnd(LABEL)}${value}`);
+  const troubles = s.troubles.map(t => {
+    const about = t.about === 'this node' ? t.node : `${t.node}, ${t.about}`;
+    return `  ${wrap(`${about}: ${t.message}`, io.width === undefined ? undefined : io.width - 2, 4)}`;
+  });
+  const tail = s.ok ? [] : ['', paint('What is wrong', 'bold'), ...troubles];
+  return `${[paint(headline(mesh, s), 'bold'), ...lines, ...tail].join('\n')}\n`;
+}
+
+export const status: Verb = {
+  name: 'status',
+  summary: 'the mesh in a few lines, and what is wrong with it',
+  usage: `  {weft} status [OPTIONS]
+
+  -o, --output json     for programs
+${WHERE_USAGE}
+
+Exit code 0: every agent that was asked is ready and all its peers are established. 1: not so.`,
+  json: `{
+  "summary": {
+    "ok": boolean, "nodes": number, "answered": number, "ready": number, "pods": number,
+    "peers": { "established": number, "pending": number, "connecting": number, "retrying": number, "failed": number },
+    "versions": Shared[], "engines": Shared[], "mtus": Shared[], "addresses": Shared[], "policies": Shared[], "api": Shared[],
+    "troubles": [ { "node": string, "about": string, "message": string } ]
+  },                                // Shared: { "value": string, "nodes": string[] }
+  "nodes": [ {
+    "node": string,
+    "error"?: string,               // why its agent could not be asked
+    "report"?: object               // what it answers at /status
+  } ]
+}`,
+  run: async (args, io) => {
+    const { where, json } = parseOptions(args);
+    const mesh = await meshOf(io, where);
+    const summary = summarize(mesh);
+    io.out(
+      json ? `${JSON.stringify({ summary, nodes: mesh.nodes }, undefined, 2)}\n` : text(mesh, summary, io),
+    );
+    return summary.ok ? EXIT.ok : EXIT.trouble;
+  },
+};

@@ -1,0 +1,135 @@
+/** Agents' statuses → what `weft status` says of the whole. Pure. */
+import type { StatusReport } from '../agent/report.ts';
+import type { PeerState } from '../mesh/status.ts';
+import { countStates, edgesOf } from './pairs.ts';
+import type { MeshReport } from './reports.ts';
+
+export type Trouble = { readonly node: string; readonly about: string; readonly message: string };
+
+/** A fact and the nodes that share it; a mesh that is as it should be has one line of each. */
+export type Shared = { readonly value: string; readonly nodes: readonly string[] };
+
+export type Summary = {
+  readonly ok: boolean;
+  readonly nodes: number;
+  /** Whose agents answered. */
+  readonly answered: number;
+  readonly ready: number;
+  readonly peers: Readonly<Record<PeerState, number>>;
+  readonly versions: readonly Shared[];
+  readonly engines: readonly Shared[];
+  readonly mtus: readonly Shared[];
+  readonly addresses: readonly Shared[];
+  readonly policies: readonly Shared[];
+  readonly api: readonly Shared[];
+  readonly pods: number;
+  readonly troubles: readonly Trouble[];
+};
+
+type Node = { readonly node: string; readonly report: StatusReport };
+
+function shared(nodes: readonly Node[], of: (report: StatusReport) => string): readonly Shared[] {
+  const by = new Map<string, string[]>();
+  for (const { node, report } of nodes) {
+    const value = of(report);
+    by.set(value, [...(by.get(value) ?? []), node]);
+  }
+  return [...by].map(([value, names]) => ({ value, nodes: names }));
+}
+
+const ENGINES: Readonly<Record<string, string>> = {
+  kernel: 'WireGuard of the kernel',
+  'wireguard-go': 'WireGuard by wireguard-go',
+};
+
+const engineOf = ({ engine }: StatusReport): string =>
+  engine.kind === 'none' ? `none: ${engine.reason}` : (ENGINES[engine.kind] ?? engine.kind);
+
+const apiOf = ({ api }: StatusReport): string =>
+  api.connected ? 'connected' : `not connected: ${api.error ?? 'not yet'}`;
+
+/** Of a version that has none yet nothing is known. */
+type Policy = { readonly enabled?: boolean; readonly policies?: number; readonly programmed?: number };
+
+function policyOf(report: StatusReport): string {
+  const policy = (report as { readonly policy?: Policy }).policy;
+  if (policy === undefined) return 'not enforced by this version';
+  if (policy.enabled === false) return 'off by the setting networkPolicy';
+  return 'enforced';
+}
+
+/** Which kinds of addresses are in use between the nodes. */
+const addressesOf = (report: StatusReport): string => {
+  const used = report.peers.flatMap(p => (p.endpoint === undefined ? [] : [p.endpointSource ?? 'unknown']));
+  const families = report.peers.flatMap(p =>
+    p.endpoint === undefined ? [] : [p.endpoint.startsWith('[') ? 'IPv6' : 'IPv4'],
+  );
+  const words = [...new Set([...used].sort()), ...[...new Set(families)].sort()];
+  return words.join(', ') || 'none';
+};
+
+/** Everything that a person should look at on one node, but its peers. */
+function ownTroubles(node: string, report: StatusReport): readonly Trouble[] {
+  const parts = report.parts
+    .filter(p => !p.ready)
+    .map(p => ({ about: p.part, message: p.reason ?? 'not ready' }));
+  const excluded = report.excluded.map(e => ({
+    about: e.node === node ? 'this node' : e.node,
+    message: `is not in the mesh: it ${e.reason}`,
+  }));
+  const warnings = report.warnings.map(w => ({
+    about: w.node === node ? 'this node' : w.node,
+    message: w.message,
+  }));
+  const api = report.api.connected ? [] : [{ about: 'API server', message: apiOf(report) }];
+  return [...parts, ...excluded, ...warnings, ...api].map(t => ({ node, ...t }));
+}
+
+/** What every node says alike is said once. */
+function once(troubles: readonly Trouble[], nodes: number): readonly Trouble[] {
+  const by = new Map<string, Trouble[]>();
+  for (const trouble of troubles) {
+    const key = `${trouble.about}\n${trouble.message}`;
+    by.set(key, [...(by.get(key) ?? []), trouble]);
+  }
+  return [...by.values()].flatMap(same =>
+    nodes > 2 && same.length >= nodes - 1 && same[0] !== undefined
+      ? [{ ...same[0], node: `${same.length} nodes` }]
+      : same,
+  );
+}
+
+export function summarize(mesh: MeshReport): Summary {
+  const nodes = mesh.nodes.flatMap(({ node, report }): Node[] =>
+    report === undefined ? [] : [{ node, report }],
+  );
+  const unasked = mesh.nodes.flatMap(({ node, error }): Trouble[] =>
+    error === undefined ? [] : [{ node, about: 'agent', message: error }],
+  );
+  const peers = edgesOf(mesh);
+  const broken = peers.flatMap(({ from, peer, reason }): Trouble[] =>
+    peer.state === 'established'
+      ? []
+      : [{ node: from, about: `peer ${peer.node}`, message: `${peer.state}: ${reason}` }],
+  );
+  const own = once(
+    nodes.flatMap(({ node, report }) => ownTroubles(node, report)),
+    nodes.length,
+  );
+  const troubles = [...unasked, ...own, ...broken];
+  return {
+    ok: troubles.length === 0,
+    nodes: mesh.nodes.length,
+    answered: nodes.length,
+    ready: nodes.filter(({ report }) => report.ready).length,
+    peers: countStates(peers.map(edge => edge.peer)),
+    versions: shared(nodes, r => r.version),
+    engines: shared(nodes, engineOf),
+    mtus: shared(nodes, r => String(r.mtu ?? 'unknown')),
+    addresses: shared(nodes, addressesOf),
+    policies: shared(nodes, policyOf),
+    api: shared(nodes, apiOf),
+    pods: nodes.reduce((sum, { report }) => sum + report.pods.length, 0),
+    troubles,
+  };
+}

@@ -1,0 +1,111 @@
+/** What the verbs say of a mesh, for people and for programs: golden files, since both are promises. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EXIT } from '../../command/types.ts';
+import { verbs } from '../../command/verbs.ts';
+import { golden } from '../golden.ts';
+import { agents, said } from './sample.ts';
+
+const file = (name: string): string => `${import.meta.dirname}/golden/${name}`;
+
+const remote = { agents: async () => agents() };
+const local = { agents: async () => agents('local') };
+
+for (const verb of ['status', 'peers', 'graph', 'ping'] as const) {
+  test(`${verb}, for people`, async () => {
+    const { code, out, err } = await said([verb], remote);
+    assert.equal(err, '');
+    assert.equal(code, EXIT.trouble);
+    golden(file(`${verb}.txt`), out);
+  });
+
+  test(`${verb}, for programs`, async () => {
+    const { code, out } = await said([verb, '-o', 'json'], remote);
+    assert.equal(code, EXIT.trouble);
+    golden(file(`${verb}.json`), out);
+  });
+}
+
+/** Every field that a golden answer has, as `a.b[].c`. */
+function paths(value: unknown, at = ''): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap(item => paths(item, `${at}[]`));
+  if (typeof value !== 'object' || value === null) return [at];
+  return Object.entries(value).flatMap(([key, inner]) => paths(inner, at === '' ? key : `${at}.${key}`));
+}
+
+test('every field of an answer is in the documented shape', async () => {
+  for (const name of ['status', 'peers', 'graph', 'ping'] as const) {
+    const shape = (await verbs[name]?.())?.json ?? '';
+    const { out } = await said([name, '-o', 'json'], remote);
+    for (const path of new Set(paths(JSON.parse(out)))) {
+      if (path.includes('report.')) continue;
+      for (const key of path.split('.'))
+        assert.ok(shape.includes(`"${key.replaceAll('[]', '')}"`), `${name}: ${path}`);
+    }
+  }
+});
+
+test('status on a node speaks of that node', async () => {
+  golden(file('status.local.txt'), (await said(['status'], local)).out);
+});
+
+test('one node alone is asked for with --node, and a wrong name is said', async () => {
+  const one = await said(['peers', '--node', 'node2'], remote);
+  assert.equal(one.code, EXIT.ok);
+  assert.doesNotMatch(one.out, /node3 +node1/);
+  const none = await said(['peers', '--node', 'nodeX'], remote);
+  assert.equal(none.code, EXIT.unreachable);
+  assert.match(none.err, /no weft agent on a node nodeX/);
+});
+
+test('peers --trouble leaves out those that are well', async () => {
+  const { out } = await said(['peers', '--trouble', '-o', 'json'], remote);
+  const shown = (JSON.parse(out) as { peers: { from: string; node: string; reason: string }[] }).peers;
+  assert.deepEqual(
+    shown.map(p => `${p.from} ${p.node}`),
+    ['node1 node3', 'node3 node1'],
+  );
+  assert.match(shown[1]?.reason ?? '', /; node1 does receive from node3: only the way back is cut$/);
+});
+
+test('ping asks what it is told, with a node’s own view of who is meant', async () => {
+  const asked: string[] = [];
+  await said(['ping', 'node1', 'node2', '--full', '-c', '5'], {
+    agents: async () => agents('remote', asked),
+  });
+  await said(['ping', 'node2'], { agents: async () => agents('local', asked) });
+  assert.deepEqual(asked, [
+    'node1 /ping?size=full&count=5&node=node2',
+    'node1 /ping?size=64&count=3&node=node2',
+  ]);
+});
+
+test('graph as DOT colours its edges by state', async () => {
+  const { out } = await said(['graph', '--dot'], remote);
+  assert.match(out, /"node1" -- "node2" \[color="#2e7d32", label="12 ms"\];/);
+  assert.match(out, /"node1" -- "node3" \[color="#8e24aa", label="retrying", style=dashed\];/);
+});
+
+test('colours only where the terminal has them', async () => {
+  const green = '\u001b[32mestablished';
+  assert.ok(!(await said(['peers'], remote)).out.includes('\u001b'));
+  assert.ok((await said(['peers'], { ...remote, color: true })).out.includes(green));
+});
+
+test('get prints JSON and text as they are, and asks which node where there are several', async () => {
+  assert.equal((await said(['get', '/readyz', '-n', 'node2'], remote)).out, 'ok: kernel\n');
+  assert.equal(JSON.parse((await said(['get', '/status'], local)).out).node, 'node1');
+  assert.match((await said(['get', '/status'], remote)).err, /say --node NAME/);
+});
+
+test('where no agent answers, that is an error and no empty table', async () => {
+  const dead = {
+    ...agents(),
+    get: async () => {
+      throw new Error('connection refused');
+    },
+  };
+  const { code, err } = await said(['status'], { agents: async () => dead });
+  assert.equal(code, EXIT.unreachable);
+  assert.match(err, /no agent answers; node1: connection refused/);
+});
