@@ -45,6 +45,8 @@ function oneWay(m: PeerMeasure, { node }: PeerPlan, now: number): string {
 function silent(m: PeerMeasure, peer: PeerPlan, now: number): string {
   const at = m.endpoint ?? peer.endpoints.join(', ');
   const port = at.slice(at.lastIndexOf(':') + 1);
+  if (m.handshakeAt === undefined && m.wasEstablished)
+    return `no answer from ${at} for ${sinceAnswer(m, now)}, and no handshake with the key that ${peer.node} publishes: is the agent there running, and with that key?`;
   const since = m.receivedAt === undefined ? '' : ` for ${duration(now - m.receivedAt)}`;
   return `no answer from ${at} for ${sinceAnswer(m, now)}, and nothing at all has come from ${peer.node}${since}: is ${peer.node} up, and UDP ${port} open on the way?`;
 }

@@ -44,6 +44,14 @@ const stories: Readonly<Record<string, Partial<PeerMeasure>>> = {
     answeredAt: ago(900),
     receivedAt: ago(890),
   },
+  'its key is another now, and nobody there has it': {
+    ...was,
+    state: 'retrying',
+    wellAt: ago(40),
+    answeredAt: ago(40),
+    receivedAt: ago(40),
+    handshakeAt: undefined,
+  },
   'agent there dead': { ...was, state: 'pending', wellAt: ago(25), answeredAt: ago(25), receivedAt: ago(4) },
   'agent there has just died: its last word was that all is well': {
     ...was,
