@@ -22,6 +22,7 @@ import { openMesh } from '../mesh/reconcile.ts';
 import { forgetAddresses } from '../platform/linux/conntrack.ts';
 import { openFirewalls } from '../platform/linux/firewall.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
+import { openRunner } from '../platform/linux/runner.ts';
 import { serveTcp, serveUnix } from './http.ts';
 import { openIdentity } from './identity.ts';
 import { openInstallation } from './installation.ts';
@@ -33,6 +34,7 @@ import { healthRoutes, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
 import { shimPath } from './shim.ts';
 import { sayChange } from './statechange.ts';
+import { openSweeping } from './sweeping.ts';
 
 export type AgentOptions = {
   readonly config: Config;
@@ -41,7 +43,7 @@ export type AgentOptions = {
   readonly log: Log;
 };
 
-/** Passes come at least so far apart, and at most so far without news. */
+/** Passes come at least so far apart (the runner adds what a long one needs), and at most so far without news. */
 const MIN_PASS_MS = 30;
 const MAX_PASS_MS = 30_000;
 const RETRY_MS = 500;
@@ -59,6 +61,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
   const startedAt = performance.now();
   const identity = openIdentity(STATE_DIR, nodeName);
+  const stopRunner = openRunner(shimPath());
   const kernel = openKernel({
     monitor: shimPath(),
     trouble: message => log.warn({ message }, 'the kernel tells no news for a second'),
@@ -95,6 +98,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   });
   const mesh = openMesh({ kernel, memos, now: Date.now });
   const installation = openInstallation(config, log);
+  const sweeping = openSweeping(cni.sweep, MAX_PASS_MS);
   const pass = newPass({
     config,
     nodeName,
@@ -106,6 +110,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     mesh,
     prober,
     installation,
+    sweeping,
     log,
     startedAt,
   });
@@ -129,6 +134,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   mark = runner.mark;
   const later = openLater(runner.mark, KERNEL_NEWS_MS);
   const unwatch = kernel.watch(['link', 'address', 'route', 'nft'], kind => {
+    sweeping.mark();
     later.mark();
     if (kind === 'nft' || kind === 'link') host.mark();
   });
@@ -161,5 +167,6 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   await discovery.close();
   client.close();
   await kernel.close();
+  stopRunner();
   return 0;
 }

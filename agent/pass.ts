@@ -16,6 +16,7 @@ import { openMeasuring } from './measuring.ts';
 import type { Prober } from './prober.ts';
 import { reservedPorts } from './reserved.ts';
 import { openSaid } from './said.ts';
+import type { Sweeping } from './sweeping.ts';
 import { newWhereabouts, type Whereabouts } from './whereabouts.ts';
 
 export type PassDeps = {
@@ -29,6 +30,7 @@ export type PassDeps = {
   readonly mesh: MeshRoom;
   readonly prober: Prober;
   readonly installation: Installation;
+  readonly sweeping: Sweeping;
   readonly log: Log;
   /** performance.now() at the agent's start. */
   readonly startedAt: number;
@@ -156,7 +158,7 @@ export function newPass(deps: PassDeps): Pass {
     const { made } = deps.identity.key();
     if (made !== undefined) deps.discovery.event('WeftKeyMade', made, 'Normal');
     const able = configureCni(deps, outcome);
-    await deps.cni.sweep();
+    await deps.sweeping.run(JSON.stringify([able, outcome.plan.self, outcome.plan.settings.mtu]));
     deps.installation.ensure(able && outcome.errors.length === 0);
     if (outcome.changes > 0)
       deps.log.info({ changes: outcome.changes, peers: outcome.plan.peers.length }, 'applied');

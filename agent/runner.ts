@@ -1,6 +1,8 @@
 /**
  * The one loop that applies. Handlers call `mark`; runs never overlap, come at least
  * `minMs` apart, again after `maxMs` without a mark, and after an error with growing pauses.
+ * After a run the loop rests several times as long as the run has kept the processor busy: in a
+ * large cluster that does not keep still, pods must not wait for passes that follow one another.
  */
 export type Timers = {
   readonly now: () => number;
@@ -24,6 +26,8 @@ export type RunnerOptions = {
   /** First pause after an error; doubles up to maxMs. */
   readonly retryMs: number;
   readonly timers?: Timers;
+  /** Milliseconds that the event loop has worked, and not waited, since its start. */
+  readonly worked?: () => number;
 };
 
 export type Runner = {
@@ -33,23 +37,30 @@ export type Runner = {
   readonly stop: () => Promise<void>;
 };
 
+/** Of the time, a fifth at most is for passes. */
+const RESTS = 4;
+
 export function startRunner(options: RunnerOptions): Runner {
   const { minMs, maxMs, retryMs } = options;
   const timers = options.timers ?? systemTimers;
+  const worked = options.worked ?? (() => performance.eventLoopUtilization().active);
   let running: Promise<void> | undefined;
   let dirty = false;
   let stopped = false;
   let lastStart = Number.NEGATIVE_INFINITY;
+  let rested = Number.NEGATIVE_INFINITY;
   let failures = 0;
   let cancel = () => {};
 
   const schedule = (ms: number): void => {
     cancel();
-    if (!stopped) cancel = timers.set(Math.max(ms, lastStart + minMs - timers.now(), 0), start);
+    const earliest = Math.max(lastStart + minMs, rested) - timers.now();
+    if (!stopped) cancel = timers.set(Math.max(ms, earliest, 0), start);
   };
 
   const once = async (): Promise<void> => {
     let next = maxMs;
+    const before = worked();
     try {
       next = Math.min((await options.run()) ?? maxMs, maxMs);
       failures = 0;
@@ -59,6 +70,7 @@ export function startRunner(options: RunnerOptions): Runner {
       options.onError(error);
     }
     running = undefined;
+    rested = timers.now() + RESTS * (worked() - before);
     schedule(dirty ? 0 : next);
   };
 

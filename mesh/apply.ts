@@ -112,13 +112,17 @@ const normal = (route: Route): Route =>
     ? { ...route, metric: 1024 }
     : route;
 
+const rendered = new WeakMap<MeshPlan, readonly Route[]>();
+
+/** Three steps of a pass want them; sorting a thousand nodes' takes milliseconds. */
+function routesOf(plan: MeshPlan): readonly Route[] {
+  const routes = rendered.get(plan) ?? meshRoutes(plan).map(normal);
+  rendered.set(plan, routes);
+  return routes;
+}
+
 const routeDiff = async (kernel: Kernel, plan: MeshPlan) =>
-  diff(
-    meshRoutes(plan).map(normal),
-    (await kernel.routes.ours()).filter(meshOwn).map(normal),
-    routeKey,
-    sameRoute,
-  );
+  diff(routesOf(plan), (await kernel.routes.ours()).filter(meshOwn).map(normal), routeKey, sameRoute);
 
 /** Adds and changes; `kind` chooses the floor of unreachable routes or the tunnels above it. */
 export async function applyRoutes(kernel: Kernel, plan: MeshPlan, kind: Route['kind']): Promise<number> {

@@ -2,6 +2,7 @@
  * The mesh's one reconciler: facts → plan → kernel, in a fixed order. A step that fails is
  * said and tried again; the others go on. Nothing is removed before the first complete list.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { WG_LINK } from '../constants.ts';
 import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
@@ -53,6 +54,8 @@ function stepper() {
   const errors: StepError[] = [];
   let changes = 0;
   const step = async (name: string, work: () => Promise<number>): Promise<void> => {
+    // Whoever waits for the event loop, pods above all, comes in between.
+    await turn();
     try {
       changes += await work();
     } catch (error) {

@@ -14,9 +14,11 @@ const SOURCES = [
   'away.c',
   'loopback.c',
   'monitor.c',
+  'runner.c',
   'weft-cni.h',
   'loopback.h',
   'monitor.h',
+  'runner.h',
 ];
 const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-s', '-Wl,--build-id=none'];
 

@@ -28,6 +28,7 @@
 
 #include "loopback.h"
 #include "monitor.h"
+#include "runner.h"
 #include "weft-cni.h"
 
 #define MAX_FRAME (2 << 20)
@@ -319,6 +320,7 @@ int main(int argc, char **argv) {
   const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && !strcmp(argv[1], "monitor")) return monitor(argv[2]);
+  if (argc == 2 && !strcmp(argv[1], "runner")) return runner();
   if (!command || !*command) {
     fprintf(stderr, "weft-cni: a CNI plugin, called by the container runtime\n"
                     "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n");

@@ -21,6 +21,12 @@ const ERRNO: readonly (readonly [RegExp, string])[] = [
 
 const errnoOf = (words: string): string => ERRNO.find(([said]) => said.test(words))?.[1] ?? 'EFAILED';
 
+/** What came of a program that could be started. */
+export type Ended = { readonly status: string; readonly out: Buffer; readonly err: Buffer };
+
+/** Rejects with an error that has an errno's name as `code` where the program could not be started. */
+export type Run = (argv: readonly string[], stdin: string, secret: boolean) => Promise<Ended>;
+
 /** In memory (tmpfs), readable by root only, and nameless before anything is in it. */
 function nameless(content: string): number {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
@@ -33,8 +39,7 @@ function nameless(content: string): number {
   return fd;
 }
 
-function output(argv: readonly string[], stdin: string, secret: boolean): Promise<string> {
-  const [file = '', ...args] = argv;
+const runHere: Run = ([file = '', ...args], stdin, secret) => {
   const input = secret ? nameless(stdin) : 'pipe';
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
@@ -50,23 +55,34 @@ function output(argv: readonly string[], stdin: string, secret: boolean): Promis
     child.stderr?.on('data', chunk => err.push(chunk));
     child.on('error', error => {
       clearTimeout(timer);
-      reject(
-        new LinuxError(
-          (error as NodeJS.ErrnoException).code ?? 'EFAILED',
-          `cannot run ${file}: ${error.message}`,
-          error,
-        ),
-      );
+      reject(error);
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) return resolve(Buffer.concat(out).toString());
-      const words = Buffer.concat(err).toString().trim() || `exit ${code ?? signal}`;
-      reject(new LinuxError(errnoOf(words), `${argv.slice(0, 3).join(' ')}: ${words}`));
+      resolve({ status: String(code ?? signal), out: Buffer.concat(out), err: Buffer.concat(err) });
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(stdin);
   });
+};
+
+let run: Run = runHere;
+
+/** From now on all programs of this process are run by `other`; returns the way back. */
+export function runBy(other: Run): () => void {
+  run = other;
+  return () => {
+    run = runHere;
+  };
+}
+
+async function output(argv: readonly string[], stdin: string, secret: boolean): Promise<string> {
+  const ended = await run(argv, stdin, secret).catch((error: NodeJS.ErrnoException) => {
+    throw new LinuxError(error.code ?? 'EFAILED', `cannot run ${argv[0]}: ${error.message}`, error);
+  });
+  if (ended.status === '0') return ended.out.toString();
+  const words = ended.err.toString().trim() || `exit ${ended.status}`;
+  throw new LinuxError(errnoOf(words), `${argv.slice(0, 3).join(' ')}: ${words}`);
 }
 
 /** Resolves with stdout; rejects with LinuxError that carries what the program said. */

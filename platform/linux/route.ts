@@ -6,6 +6,7 @@ import { attr, nest, parseAttrs, readU32, u32 } from './attrs.ts';
 import { isNoRoute } from './errors.ts';
 import { AF, type Indexes } from './names.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
+import { flatMapInSlices } from './slices.ts';
 import type { Route, Routes } from './types.ts';
 
 const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, prefsrc: 7, metrics: 8, table: 15 } as const;
@@ -100,7 +101,8 @@ export function routesOn(rt: Rtnl, indexes: Indexes): Routes {
   const main = async (): Promise<readonly Parsed[]> => {
     const messages = await rt.dump('list routes', RTM.getRoute, [head(0, NONE)]);
     const names = await indexes.names();
-    return messages.flatMap(message => parseRoute(message, names) ?? []).filter(parsed => parsed.main);
+    const parsed = await flatMapInSlices(messages, message => parseRoute(message, names) ?? []);
+    return parsed.filter(({ main }) => main);
   };
   const indexOf = async (route: Route) => (route.link === undefined ? undefined : indexes.of(route.link));
   return {

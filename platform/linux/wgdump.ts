@@ -1,10 +1,13 @@
 /** `wg show LINK dump` → device. Pure. The private key in its first column goes no further. */
-import { parseCidr } from '../../ip.ts';
+import { parseCidr, remember } from '../../ip.ts';
 import type { Cidr, Endpoint, PublicKey } from '../../types.ts';
 import type { WgDevice, WgPeer } from './types.ts';
 
 const none = (text: string | undefined): text is undefined =>
   text === undefined || text === '(none)' || text === 'off';
+
+/** The same few thousand in each dump. */
+const cidrOf = remember(parseCidr);
 
 function parsePeer(line: string): WgPeer {
   const [key, , endpoint, allowed, handshake, rx, tx, keepalive] = line.split('\t');
@@ -14,7 +17,7 @@ function parsePeer(line: string): WgPeer {
     allowedIps: none(allowed)
       ? []
       : allowed.split(',').flatMap((text): Cidr[] => {
-          const cidr = parseCidr(text);
+          const cidr = cidrOf(text);
           return cidr.ok ? [cidr.value] : [];
         }),
     latestHandshake: Number(handshake) * 1000,

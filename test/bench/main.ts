@@ -57,9 +57,13 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
     case 'busy': {
       const value = await benchBusy(1_000, say);
       const { quiet, busy } = value;
-      const spread = (s: typeof quiet): string => `median ${s.p50.toFixed(2)} ms, p99 ${s.p99.toFixed(2)} ms`;
-      const line = `ADD with ${value.nodes} nodes: quiet ${spread(quiet)}; while ${value.changed} of them move ${spread(busy)}`;
-      return { value, lines: [line] };
+      const phase = ({ add, loop }: typeof quiet): string =>
+        `ADD median ${add.p50.toFixed(2)} ms, p99 ${add.p99.toFixed(2)} ms; event loop late by median ${loop.p50.toFixed(2)} ms, p99 ${loop.p99.toFixed(2)} ms, at most ${loop.max.toFixed(1)} ms; processor ${(loop.cpuMs / loop.seconds / 10).toFixed(0)} %, memory ${loop.rssMb.toFixed(0)} MB`;
+      const lines = [
+        `with ${value.nodes} nodes, quiet: ${phase(quiet)}`,
+        `while ${value.changed} of them move: ${phase(busy)}`,
+      ];
+      return { value, lines };
     }
     case 'tunnel': {
       const value = await benchTunnel(pairs, say);

@@ -1,10 +1,13 @@
 /** What ADD costs on a full node, and while the agent follows a large cluster that does not keep still. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Lab, type Member, NODES, startLab, untilInstalled } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { until } from '../lab/wait.ts';
 import { weftList } from './lists.ts';
 import { call, newId, newSide, type Side } from './plugin.ts';
+import type { LoopDelay } from './probe.ts';
 import { median, quantile } from './stats.ts';
 
 export type ScaleBench = {
@@ -14,12 +17,14 @@ export type ScaleBench = {
   readonly lastMs: number;
 };
 
+export type Phase = { readonly add: Spread; readonly loop: LoopDelay };
+
 export type BusyBench = {
   readonly nodes: number;
   /** Nodes whose endpoint changed while the ADDs were measured. */
   readonly changed: number;
-  readonly quiet: Spread;
-  readonly busy: Spread;
+  readonly quiet: Phase;
+  readonly busy: Phase;
 };
 
 export type Spread = { readonly p50: number; readonly p99: number };
@@ -81,9 +86,39 @@ async function adds(side: Side): Promise<Spread> {
   return { p50: median(times), p99: quantile(times, 0.99) };
 }
 
-/** Inside a lab's namespaces. Every 20 ms another node moves. */
-export const benchBusy = (nodes: number, say: (line: string) => void): Promise<BusyBench> =>
-  withNode(async (lab, node) => {
+/** What the agent's probe has found since it was asked last. */
+async function askProbe(node: Member, file: string): Promise<LoopDelay> {
+  rmSync(file, { force: true });
+  node.agent()?.kill('SIGUSR2');
+  await until('the probe to answer', async () => existsSync(file) || undefined, 10_000, 20);
+  return JSON.parse(readFileSync(file, 'utf8')) as LoopDelay;
+}
+
+/** ADDs one after the other, and how late the agent's loop was meanwhile. */
+async function phase(side: Side, node: Member, file: string): Promise<Phase> {
+  await askProbe(node, file);
+  const add = await adds(side);
+  return { add, loop: await askProbe(node, file) };
+}
+
+/** Every 20 ms another node moves; returns the way to stop, and how many have moved. */
+function move(lab: Lab, nodes: number): { readonly stop: () => void; readonly moved: () => number } {
+  let moved = 0;
+  const timer = setInterval(() => {
+    const annotations = { 'weft.network/endpoints': endpoints(moved % nodes, 40_000 + moved) };
+    lab.api.store.patch(NODES, undefined, `peer${moved % nodes}`, { metadata: { annotations } }, 'main');
+    moved += 1;
+  }, 20);
+  return { stop: () => clearInterval(timer), moved: () => moved };
+}
+
+/** Inside a lab's namespaces. */
+export async function benchBusy(nodes: number, say: (line: string) => void): Promise<BusyBench> {
+  const dir = mkdtempSync('/mnt/probe-');
+  const file = join(dir, 'loop.json');
+  process.env.WEFT_PROBE = file;
+  process.env.NODE_OPTIONS = `--import ${join(import.meta.dirname, 'probe.ts')}`;
+  return withNode(async (lab, node) => {
     for (let n = 0; n < nodes; n += 1) lab.api.store.create(NODES, undefined, peer(n));
     say(`the agent learns of ${nodes} nodes`);
     await until(
@@ -95,19 +130,15 @@ export const benchBusy = (nodes: number, say: (line: string) => void): Promise<B
     await sleep(3_000);
     const side = await weftOn(node, 20);
     await adds(side);
-    const quiet = await adds(side);
-    let changed = 0;
-    const timer = setInterval(() => {
-      const annotations = { 'weft.network/endpoints': endpoints(changed % nodes, 40_000 + changed) };
-      lab.api.store.patch(NODES, undefined, `peer${changed % nodes}`, { metadata: { annotations } }, 'main');
-      changed += 1;
-    }, 20);
+    const quiet = await phase(side, node, file);
+    const moving = move(lab, nodes);
     try {
       await sleep(1_000);
-      const busy = await adds(side);
-      return { nodes, changed, quiet, busy };
+      const busy = await phase(side, node, file);
+      return { nodes, changed: moving.moved(), quiet, busy };
     } finally {
-      clearInterval(timer);
+      moving.stop();
       side.driver.end();
     }
   });
+}

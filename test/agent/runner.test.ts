@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startRunner, type Timers } from '../../agent/runner.ts';
+import { openSweeping } from '../../agent/sweeping.ts';
+
+/** A clock that goes on when it is told to, and work that takes what it is told. */
+function newClock() {
+  let now = 0;
+  let worked = 0;
+  let next: { readonly at: number; readonly run: () => void } | undefined;
+  const timers: Timers = {
+    now: () => now,
+    set: (ms, run) => {
+      const mine = { at: now + ms, run };
+      next = mine;
+      return () => {
+        if (next === mine) next = undefined;
+      };
+    },
+  };
+  const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+  return {
+    clocks: { timers, worked: () => worked },
+    work: (ms: number): void => {
+      now += ms;
+      worked += ms;
+    },
+    wait: (ms: number): void => {
+      now += ms;
+    },
+    /** To the next timer; when it was due. */
+    step: async (): Promise<number> => {
+      const due = next;
+      assert.ok(due);
+      next = undefined;
+      now = Math.max(now, due.at);
+      const at = now;
+      due.run();
+      await turn();
+      return at;
+    },
+  };
+}
+
+const options = { onError: () => {}, minMs: 30, maxMs: 30_000, retryMs: 500 };
+
+test('a lone event goes at once', async () => {
+  const clock = newClock();
+  const work = async (): Promise<undefined> => clock.work(5) as undefined;
+  const runner = startRunner({ ...options, ...clock.clocks, run: work });
+  runner.mark();
+  assert.equal(await clock.step(), 0);
+  clock.wait(1_000);
+  runner.mark();
+  assert.equal(await clock.step(), 1_005);
+});
+
+test('between runs that keep the processor busy the loop rests four times as long', async () => {
+  const clock = newClock();
+  const run = async (): Promise<undefined> => {
+    clock.work(100);
+    runner.mark();
+  };
+  const runner = startRunner({ ...options, ...clock.clocks, run });
+  runner.mark();
+  const starts = [await clock.step(), await clock.step(), await clock.step()];
+  assert.deepEqual(starts, [0, 500, 1_000]);
+});
+
+test('a run that only waits needs no rest beyond the least distance', async () => {
+  const clock = newClock();
+  const run = async (): Promise<undefined> => {
+    clock.wait(100);
+    runner.mark();
+  };
+  const runner = startRunner({ ...options, ...clock.clocks, run });
+  runner.mark();
+  assert.deepEqual([await clock.step(), await clock.step()], [0, 100]);
+});
+
+test('pods are looked at after news, where other things are wanted, after a failure, and in any case after a while', async () => {
+  let now = 0;
+  let looks = 0;
+  let fails = false;
+  const sweep = async (): Promise<void> => {
+    looks += 1;
+    if (fails) throw new Error('no');
+  };
+  const sweeping = openSweeping(sweep, 1_000, () => now);
+  const run = async (wanted = 'a'): Promise<number> => {
+    await sweeping.run(wanted).catch(() => {});
+    return looks;
+  };
+  assert.equal(await run(), 1);
+  assert.equal(await run(), 1);
+  sweeping.mark();
+  assert.equal(await run(), 2);
+  assert.equal(await run('b'), 3);
+  fails = true;
+  sweeping.mark();
+  assert.equal(await run('b'), 4);
+  fails = false;
+  assert.equal(await run('b'), 5);
+  assert.equal(await run('b'), 5);
+  now = 1_000;
+  assert.equal(await run('b'), 6);
+});
+
+test('news that come during a look are of the next one', async () => {
+  let looks = 0;
+  const sweeping = openSweeping(
+    async () => {
+      looks += 1;
+      if (looks === 1) sweeping.mark();
+    },
+    1_000,
+    () => 0,
+  );
+  for (let n = 0; n < 3; n += 1) await sweeping.run('');
+  assert.equal(looks, 2);
+});
