@@ -22,6 +22,7 @@ import { openMesh } from '../mesh/reconcile.ts';
 import { forgetAddresses } from '../platform/linux/conntrack.ts';
 import { openFirewalls } from '../platform/linux/firewall.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
+import { askPath } from '../platform/linux/pathprobe.ts';
 import { openRunner } from '../platform/linux/runner.ts';
 import { serveTcp, serveUnix } from './http.ts';
 import { openIdentity } from './identity.ts';
@@ -29,6 +30,7 @@ import { openInstallation } from './installation.ts';
 import type { Log } from './log.ts';
 import { openMemos } from './memos.ts';
 import { newPass } from './pass.ts';
+import { openPaths } from './paths.ts';
 import { startProber } from './prober.ts';
 import { healthRoutes, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
@@ -96,6 +98,14 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     dump: () => kernel.wg.dump(WG_LINK),
     onChange: change => sayChange(log, change),
   });
+  const paths = openPaths({
+    kernel,
+    probes: prober,
+    measures: prober.measures,
+    passes: question => askPath(shimPath(), question),
+    onChange: () => mark(),
+    log,
+  });
   const mesh = openMesh({ kernel, memos, now: Date.now });
   const installation = openInstallation(config, log);
   const sweeping = openSweeping(cni.sweep, MAX_PASS_MS);
@@ -109,6 +119,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     cni,
     mesh,
     prober,
+    paths,
     installation,
     sweeping,
     log,
@@ -163,6 +174,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   for (const server of servers) server.close();
   await runner.stop();
   await cni.close();
+  paths.stop();
   prober.stop();
   await discovery.close();
   client.close();

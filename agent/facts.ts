@@ -5,7 +5,7 @@ import { findCandidates } from '../discovery/candidates.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Candidate } from '../discovery/types.ts';
 import { aggregate, parseEndpoint } from '../ip.ts';
-import type { MeshFacts, MeshSettings } from '../mesh/types.ts';
+import type { MeshFacts, MeshSettings, PathLimit } from '../mesh/types.ts';
 import type { Address, Kernel, Link } from '../platform/linux/types.ts';
 import type { Cidr, Ip, PublicKey } from '../types.ts';
 
@@ -36,11 +36,13 @@ export const factsOf = (
   publicKey: PublicKey,
   discovery: Discovery,
   settings: MeshSettings,
+  limits: ReadonlyMap<PublicKey, PathLimit>,
 ): MeshFacts => ({
   self: { name, publicKey },
   nodes: discovery.facts(),
   resolved: discovery.resolved(),
   settings,
+  limits,
 });
 
 const clusterRanges = (config: Config, discovery: Discovery): readonly Cidr[] =>

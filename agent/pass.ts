@@ -13,6 +13,7 @@ import { type Lasting, openLasting } from './lasting.ts';
 import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
 import type { Log } from './log.ts';
 import { openMeasuring } from './measuring.ts';
+import type { Paths } from './paths.ts';
 import type { Prober } from './prober.ts';
 import { reservedPorts } from './reserved.ts';
 import { openSaid } from './said.ts';
@@ -29,6 +30,7 @@ export type PassDeps = {
   readonly cni: CniServer;
   readonly mesh: MeshRoom;
   readonly prober: Prober;
+  readonly paths: Paths;
   readonly installation: Installation;
   readonly sweeping: Sweeping;
   readonly log: Log;
@@ -118,7 +120,8 @@ async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Appl
   const mtu = await tunnelMtu(config, kernel, links);
   const key = identity.key();
   const { synced } = discovery.state();
-  const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu));
+  const limits = await deps.paths.limits(discovery.facts(), mtu);
+  const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
   const outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved });
   if (moved) onMove(deps);
@@ -153,6 +156,7 @@ export function newPass(deps: PassDeps): Pass {
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
     measure(outcome);
+    deps.paths.follow(outcome.plan);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
     const { made } = deps.identity.key();

@@ -38,6 +38,8 @@ export type Prober = {
   readonly look: (device: WgDevice) => void;
   /** Round trips at a person's word; they change no state. */
   readonly ping: (question: PingQuestion) => Promise<readonly PingAnswer[]>;
+  /** One question more, to whomever. */
+  readonly ask: Probes['ask'];
   /** Everybody once, now. */
   readonly askAll: () => void;
   readonly stop: () => void;
@@ -189,6 +191,7 @@ export function startProber(options: ProberOptions): Prober {
     follow,
     look,
     ping: async question => (planned === undefined ? [] : pingPeers(probes, planned, question)),
+    ask: probes.ask,
     askAll,
     stop: () => {
       stopped = true;

@@ -29,6 +29,11 @@ const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
       : facts.nodes.flatMap(node => node.podCidrs),
   );
 
+const limitTo = ({ limits }: MeshFacts, { publicKey }: NodeFact): Pick<PeerPlan, 'limit'> => {
+  const limit = publicKey && limits?.get(publicKey);
+  return limit === undefined || publicKey === undefined ? {} : { limit };
+};
+
 const toPeer = (facts: MeshFacts, self: NodeFact | undefined, cluster: readonly Cidr[], node: NodeFact) =>
   ({
     node: node.name,
@@ -38,6 +43,7 @@ const toPeer = (facts: MeshFacts, self: NodeFact | undefined, cluster: readonly 
     gateways: [...node.podCidrs].sort(compareCidrs).map(gatewayOf),
     keepalive: self?.keepalive ?? facts.settings.keepalive,
     path: { kind: 'direct' },
+    ...limitTo(facts, node),
   }) satisfies PeerPlan;
 
 function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonly Cidr[]): Warning[] {

@@ -9,14 +9,18 @@ import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { decodeProbe, encodeProbe } from './probewire.ts';
 
-/** An unanswered probe is lost after this. */
+/** An unanswered probe is lost after this, unless the asker says otherwise. */
 const LOST_MS = 2_000;
 
 export type Question = {
   /** How long there has been no answer from there; Infinity: never. */
   readonly unansweredMs?: number;
-  /** Bytes of the UDP payload; the answer has as many. */
+  /** Bytes of the UDP payload; the answer has as many, unless `oneWay`. */
   readonly size?: number;
+  /** The way there alone is measured: the answer is short. */
+  readonly oneWay?: boolean;
+  /** Unanswered for so many milliseconds it is lost. */
+  readonly lostMs?: number;
 };
 
 export type Probes = {
@@ -40,14 +44,15 @@ export function openProbes(now: () => number = () => performance.now(), onHeard:
   const onMessage = (socket: Socket, message: Buffer, port: number, address: string): void => {
     const probe = decodeProbe(message);
     if (probe === undefined) return;
-    if (probe.kind === 'question') {
+    if (probe.kind !== 'answer') {
+      const size = probe.kind === 'path' ? 0 : probe.size;
       socket.send(
-        encodeProbe({ ...probe, kind: 'answer', unansweredMs: undefined }),
+        encodeProbe({ ...probe, kind: 'answer', unansweredMs: undefined, size }),
         port,
         address,
         () => {},
       );
-      onHeard(address, probe.unansweredMs);
+      if (probe.kind === 'question') onHeard(address, probe.unansweredMs);
       return;
     }
     const waiting = pending.get(probe.nonce);
@@ -76,9 +81,12 @@ export function openProbes(now: () => number = () => performance.now(), onHeard:
     for (const ip of gateways) if (!sockets.has(ip)) open(ip);
   };
 
-  const ask = (gateway: Ip, { unansweredMs, size = 0 }: Question = {}): Promise<number | undefined> => {
+  const ask = (
+    gateway: Ip,
+    { unansweredMs, size = 0, oneWay, lostMs = LOST_MS }: Question = {},
+  ): Promise<number | undefined> => {
     const socket = [...sockets].find(([ip]) => familyOf(ip) === familyOf(gateway))?.[1];
-    if (socket === undefined) return sleep(LOST_MS, undefined, { ref: false });
+    if (socket === undefined) return sleep(lostMs, undefined, { ref: false });
     counter += 1n;
     const nonce = counter;
     const sent = now();
@@ -88,10 +96,10 @@ export function openProbes(now: () => number = () => performance.now(), onHeard:
         pending.delete(nonce);
         resolve(rtt);
       };
-      const timer = setTimeout(() => settle(undefined), LOST_MS);
+      const timer = setTimeout(() => settle(undefined), lostMs);
       timer.unref();
       pending.set(nonce, { from: gateway, settle: at => settle(at - sent) });
-      const bytes = encodeProbe({ kind: 'question', nonce, unansweredMs, size });
+      const bytes = encodeProbe({ kind: oneWay ? 'path' : 'question', nonce, unansweredMs, size });
       // What the kernel refuses counts as lost when its time is up: a broken path is not asked in a tight loop.
       socket.send(bytes, PROBE_PORT, gateway, () => {});
     });

@@ -1,9 +1,10 @@
 /**
  * Probe datagrams: 4 bytes `weft`, 1 byte kind, 8 bytes nonce, 2 bytes what the asker knows, and zeros up to the
- * size that is asked for. An answer has its question's size. Pure.
+ * size that is asked for. An answer has its question's size; one to `path` is short, so that one direction alone is
+ * measured (cni/shim/probe.c asks so). Pure.
  */
 const MAGIC = Buffer.from('weft');
-const KINDS = ['question', 'answer'] as const;
+const KINDS = ['question', 'answer', 'path'] as const;
 const HEAD = 13;
 const WHOLE = 15;
 

@@ -13,7 +13,9 @@ const tunnels = (plan: MeshPlan): Route[] =>
   plan.peers.flatMap(peer =>
     peer.allowedIps.flatMap(dst => {
       const src = plan.self.gateways.find(gateway => familyOf(gateway) === familyOf(dst));
-      return src === undefined ? [] : [{ dst, kind: 'unicast' as const, link: WG_LINK, src }];
+      if (src === undefined) return [];
+      const mtu = peer.limit && { mtu: peer.limit.mtu };
+      return [{ dst, kind: 'unicast' as const, link: WG_LINK, src, ...mtu }];
     }),
   );
 

@@ -4,7 +4,7 @@ import type { WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint } from '../types.ts';
 import { reasonOf } from './reasons.ts';
 import { lossOf, type PeerMeasure, type PeerState } from './state.ts';
-import type { MeshPlan, PeerPlan } from './types.ts';
+import type { MeshPlan, PathLimit, PeerPlan } from './types.ts';
 
 export type { PeerState } from './state.ts';
 
@@ -28,6 +28,9 @@ export type PeerStatus = {
   readonly candidates: readonly Endpoint[];
   readonly path: string;
   readonly podCidrs: readonly string[];
+  /** Largest packet inside the tunnel, and what keeps it below the tunnel's own MTU. */
+  readonly mtu: number;
+  readonly mtuLimit: PathLimit['why'] | undefined;
   readonly handshakeAgeMs: number | undefined;
   /** Since bytes of the peer last arrived; looked at every ten seconds. */
   readonly receivedAgeMs: number | undefined;
@@ -79,6 +82,8 @@ export function peerStatuses(
       candidates: peer.endpoints,
       path: peer.path.kind,
       podCidrs: peer.allowedIps,
+      mtu: peer.limit?.mtu ?? plan.settings.mtu,
+      mtuLimit: peer.limit?.why,
       handshakeAgeMs: since(m?.handshakeAt, now),
       receivedAgeMs: since(m?.receivedAt, now),
       answeredAgeMs: since(m?.answeredAt, now),

@@ -24,7 +24,12 @@ export type MeshFacts = {
   /** Host names of force-endpoint annotations → the addresses they resolved to. */
   readonly resolved: ReadonlyMap<string, readonly Ip[]>;
   readonly settings: MeshSettings;
+  /** What paths carry that carry less than the tunnel's MTU. */
+  readonly limits?: ReadonlyMap<PublicKey, PathLimit>;
 };
+
+/** Bytes of a packet inside the tunnel, and what keeps it so small. */
+export type PathLimit = { readonly mtu: number; readonly why: 'underlay' | 'black hole' };
 
 /** Later also through a relay; AllowedIPs never depend on it. */
 export type Path = { readonly kind: 'direct' };
@@ -39,6 +44,8 @@ export type PeerPlan = {
   readonly gateways: readonly Ip[];
   readonly keepalive: number;
   readonly path: Path;
+  /** Absent where the path carries what the tunnel takes. */
+  readonly limit?: PathLimit;
 };
 
 /** `missing`: facts are not there yet; the others: an older Node holds the same key or an overlapping podCIDR, or it is of no use. */

@@ -37,6 +37,7 @@ const PURE = [
   'mesh/claims.ts',
   'mesh/rank.ts',
   'mesh/routes.ts',
+  'mesh/pathmtu.ts',
   'mesh/links.ts',
   'mesh/nft.ts',
   'mesh/wgpeers.ts',

@@ -15,10 +15,12 @@ const SOURCES = [
   'loopback.c',
   'monitor.c',
   'runner.c',
+  'probe.c',
   'weft-cni.h',
   'loopback.h',
   'monitor.h',
   'runner.h',
+  'probe.h',
 ];
 const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-s', '-Wl,--build-id=none'];
 

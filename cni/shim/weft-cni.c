@@ -29,6 +29,7 @@
 #include "loopback.h"
 #include "monitor.h"
 #include "runner.h"
+#include "probe.h"
 #include "weft-cni.h"
 
 #define MAX_FRAME (2 << 20)
@@ -321,6 +322,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && !strcmp(argv[1], "monitor")) return monitor(argv[2]);
   if (argc == 2 && !strcmp(argv[1], "runner")) return runner();
+  if (argc == 8 && !strcmp(argv[1], "probe")) return probe(argv + 2);
   if (!command || !*command) {
     fprintf(stderr, "weft-cni: a CNI plugin, called by the container runtime\n"
                     "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n");

@@ -67,6 +67,9 @@ export const addRoute = (rt: Rtnl, route: Route, index: number | undefined): Pro
 
 type Parsed = { readonly route: Route; readonly protocol: number; readonly main: boolean };
 
+const mtuOf = (attrs: ReadonlyMap<number, Buffer>): number | undefined =>
+  readU32(parseAttrs(attrs.get(RTA.metrics) ?? Buffer.alloc(0)).get(RTAX_MTU));
+
 /** One RTM_NEWROUTE; undefined for kinds that are nothing to us (local, multicast, cloned). */
 export function parseRoute(message: Buffer, names: ReadonlyMap<number, string>): Parsed | undefined {
   const type = message.readUInt8(7);
@@ -78,7 +81,7 @@ export function parseRoute(message: Buffer, names: ReadonlyMap<number, string>):
   const link = names.get(readU32(attrs.get(RTA.oif)) ?? 0);
   const via = ip(attrs.get(RTA.gateway));
   const src = ip(attrs.get(RTA.prefsrc));
-  const mtu = readU32(parseAttrs(attrs.get(RTA.metrics) ?? Buffer.alloc(0)).get(RTAX_MTU));
+  const mtu = mtuOf(attrs);
   const metric = readU32(attrs.get(RTA.priority));
   const kind = type === TYPE.unicast ? ('unicast' as const) : ('unreachable' as const);
   const route: Route = {
@@ -121,7 +124,10 @@ export function routesOn(rt: Rtnl, indexes: Indexes): Routes {
         const attrs = parseAttrs(message?.subarray(12) ?? Buffer.alloc(0));
         const link = await indexes.name(readU32(attrs.get(RTA.oif)) ?? 0);
         const src = attrs.get(RTA.prefsrc);
-        return link === undefined ? undefined : { link, src: src && ipFromBytes(src) };
+        const mtu = mtuOf(attrs);
+        return link === undefined
+          ? undefined
+          : { link, src: src && ipFromBytes(src), ...(mtu !== undefined && { mtu }) };
       } catch (error) {
         if (isNoRoute(error)) return undefined;
         throw error;

@@ -83,13 +83,16 @@ export interface Addresses {
   remove(address: Address): Promise<void>;
 }
 
+/** `mtu` is absent where only the link's counts. */
+export type Way = { readonly link: string; readonly src: Ip | undefined; readonly mtu?: number };
+
 export interface Routes {
   /** Those with our protocol number only, main table, both families. */
   ours(): Promise<readonly Route[]>;
   /** Default routes of anybody, main table: where the underlay leaves. */
   defaults(): Promise<readonly (Route & { readonly protocol: number })[]>;
-  /** Link by which a packet to `ip` would leave, and the source it would take. */
-  lookup(ip: Ip): Promise<{ readonly link: string; readonly src: Ip | undefined } | undefined>;
+  /** Link by which a packet to `ip` would leave, the source it would take, and the MTU that the route or a router sets. */
+  lookup(ip: Ip): Promise<Way | undefined>;
   /** Adds, or replaces the one with the same dst and metric. Protocol number is ours. */
   replace(route: Route): Promise<void>;
   remove(route: Route): Promise<void>;

@@ -172,6 +172,12 @@ export function routeCases(subject: Subject): void {
       assert.equal(await routes.lookup(ip('2001:db8::1')), undefined);
     });
 
+    test('a route’s MTU is found with it', async () => {
+      await upLink(subject, 'd0', '10.9.0.1/24');
+      await routes.replace({ dst: cidr('10.9.3.0/24'), kind: 'unicast', link: 'd0', mtu: 1300 });
+      assert.deepEqual(await routes.lookup(ip('10.9.3.7')), { link: 'd0', src: '10.9.0.1', mtu: 1300 });
+    });
+
     test('default routes are listed with whose they are', async () => {
       await upLink(subject, 'd0', '10.9.0.1/24');
       await routes.replace({ dst: cidr('0.0.0.0/0'), kind: 'unicast', link: 'd0', via: ip('10.9.0.2') });

@@ -2,7 +2,7 @@
 import { ROUTE_PROTOCOL } from '../../../constants.ts';
 import { compareCidrs, containsIp, familyOf, parseCidr, prefixLength } from '../../../ip.ts';
 import type { Cidr, Ip } from '../../../types.ts';
-import type { Route, Routes } from '../types.ts';
+import type { Route, Routes, Way } from '../types.ts';
 import { drop, holds, ipOf, linkOf, refuse, type State, tell } from './state.ts';
 
 /** 0, which the kernel does not print, or 1024. */
@@ -48,7 +48,7 @@ function put(state: State, route: Route, protocol: number): void {
   tell(state, 'route');
 }
 
-function lookup(state: State, ip: Ip): { readonly link: string; readonly src: Ip | undefined } | undefined {
+function lookup(state: State, ip: Ip): Way | undefined {
   if (holds(state, ip)) return { link: 'lo', src: ip };
   const ways = [
     ...connected(state).map(c => ({
@@ -56,19 +56,25 @@ function lookup(state: State, ip: Ip): { readonly link: string; readonly src: Ip
       metric: 0,
       link: c.link as string | undefined,
       src: c.src,
+      mtu: undefined,
     })),
     ...[...state.routes].map(({ route }) => ({
       dst: route.dst,
       metric: metricOf(route),
       link: route.link,
       src: route.src,
+      mtu: route.mtu,
     })),
   ].filter(way => containsIp(way.dst, ip));
   ways.sort((a, b) => prefixLength(b.dst) - prefixLength(a.dst) || a.metric - b.metric);
   const best = ways[0];
   return best?.link === undefined
     ? undefined
-    : { link: best.link, src: best.src ?? sourceOn(state, best.link, ip) };
+    : {
+        link: best.link,
+        src: best.src ?? sourceOn(state, best.link, ip),
+        ...(best.mtu !== undefined && { mtu: best.mtu }),
+      };
 }
 
 const sourceOn = (state: State, link: string, ip: Ip): Ip | undefined =>
