@@ -61,7 +61,9 @@ const text = (pattern: RegExp, shape: string): Parse =>
 
 const oneOf = (...words: readonly string[]): Parse =>
   parser({ enum: words }, v =>
-    typeof v === 'string' && words.includes(v) ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be ${words.join(' or ')}`),
+    typeof v === 'string' && words.includes(v)
+      ? ok(v)
+      : fail(`is ${JSON.stringify(v)}, but must be ${words.join(' or ')}`),
   );
 
 const list = (item: Parse): Parse =>

@@ -48,6 +48,8 @@ export type CniOptions = {
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
   /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
   readonly failed?: (verb: string, error: CniError) => void;
+  /** A call was answered, after so many milliseconds, with this code (0: done). For metrics. */
+  readonly served?: (verb: string, ms: number, code: number) => void;
   /** Addresses that have no holder any more. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
@@ -76,11 +78,12 @@ const toCniError = (error: unknown): CniError =>
     ? error
     : new CniError(CODES.io, error instanceof Error ? error.message : String(error));
 
-function newCounters() {
+function newCounters(served: NonNullable<CniOptions['served']>) {
   const verbs = new Map<string, VerbStats>();
-  const count = (verb: string, ms: number, failed: boolean): void => {
+  const count = (verb: string, ms: number, code: number): void => {
+    served(verb, ms, code);
     const before = verbs.get(verb) ?? { calls: 0, errors: 0, lastMs: 0 };
-    verbs.set(verb, { calls: before.calls + 1, errors: before.errors + Number(failed), lastMs: ms });
+    verbs.set(verb, { calls: before.calls + 1, errors: before.errors + Number(code !== 0), lastMs: ms });
   };
   return { count, all: () => Object.fromEntries(verbs) };
 }
@@ -98,7 +101,7 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
     const request = parseRequest(hello);
     const answer = await runVerb(deps, request, session);
     session.finish(0, answer === '' ? '' : `${answer}\n`);
-    counters.count(verb, performance.now() - begin, false);
+    counters.count(verb, performance.now() - begin, 0);
     if (verb === 'ADD' || verb === 'DEL')
       deps.log.info(
         {
@@ -114,7 +117,7 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
     // Without an answer the binary turns to our successor.
     if (ends.stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));
-    counters.count(verb, performance.now() - begin, true);
+    counters.count(verb, performance.now() - begin, failure.code);
     ends.failed(verb, failure);
     deps.log.warn(
       { verb, code: failure.code, container: hello.env.get('CNI_CONTAINERID'), details: failure.details },
@@ -192,7 +195,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
   };
-  const counters = newCounters();
+  const counters = newCounters(options.served ?? (() => {}));
   let stopping = false;
   const ends: Ends = { stopping: () => stopping, failed: options.failed ?? (() => {}) };
   const server = createServer(

@@ -1,11 +1,12 @@
 /** What this process knows of itself, for a scrape. */
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ProcessFacts } from './samples.ts';
 
 const NANO = 1e-9;
-const RESOLUTION_MS = 20;
+/** Each is a wake-up of a machine that may have nothing else to do. */
+const RESOLUTION_MS = 250;
 
-const delays = (histogram: IntervalHistogram): Readonly<Record<string, number>> => {
+const delays = (histogram: ReturnType<typeof monitorEventLoopDelay>): Readonly<Record<string, number>> => {
   // A timer of RESOLUTION_MS is late by the rest.
   const late = (ns: number): number => Math.max(0, ns * NANO - RESOLUTION_MS / 1_000);
   const found = {
@@ -17,7 +18,10 @@ const delays = (histogram: IntervalHistogram): Readonly<Record<string, number>> 
   return found;
 };
 
-export function openProcessFacts(runningMs: () => number): { readonly read: () => ProcessFacts; readonly close: () => void } {
+export function openProcessFacts(runningMs: () => number): {
+  readonly read: () => ProcessFacts;
+  readonly close: () => void;
+} {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
   const read = (): ProcessFacts => {

@@ -34,12 +34,21 @@ export type Scrape = {
 /** Peers with series of their own: at 1,000 nodes a full set would be 8 million series. */
 export const PEER_LIMIT = 200;
 
-const one = (name: Sample['name'], value: number | undefined, labels: Sample['labels'] = {}): readonly Sample[] =>
-  value === undefined ? [] : [{ name, labels, value }];
+const one = (
+  name: Sample['name'],
+  value: number | undefined,
+  labels: Sample['labels'] = {},
+): readonly Sample[] => (value === undefined ? [] : [{ name, labels, value }]);
 
 const seconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000);
 
-const STATES = ['established', 'pending', 'connecting', 'retrying', 'failed'] as const satisfies readonly PeerState[];
+const STATES = [
+  'established',
+  'pending',
+  'connecting',
+  'retrying',
+  'failed',
+] as const satisfies readonly PeerState[];
 
 function shown(peers: readonly PeerStatus[], mode: Config['peerMetrics']): readonly PeerStatus[] {
   if (mode === 'none') return [];

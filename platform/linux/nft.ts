@@ -9,10 +9,9 @@ const ABSENT = /No such file or directory|does not exist/;
 /** `counter NAME { packets N bytes N }`, once for each. */
 const parseCounters = (text: string): Readonly<Record<string, number>> =>
   Object.fromEntries(
-    [...text.matchAll(/counter (\w+) \{\s*(?:comment "[^"]*"\s*)?packets (\d+)/g)].map(([, name, packets]) => [
-      name,
-      Number(packets),
-    ]),
+    [...text.matchAll(/counter (\w+) \{\s*(?:comment "[^"]*"\s*)?packets (\d+)/g)].map(
+      ([, name, packets]) => [name, Number(packets)],
+    ),
   );
 
 export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close: () => void } {

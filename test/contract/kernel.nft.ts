@@ -36,7 +36,9 @@ export function nftCases(subject: Subject): void {
     });
 
     test('named counters are read by name', async () => {
-      await nft.apply(table('  counter a { }\n  counter b { }\n  chain c {\n    ip saddr 192.0.2.1 counter name a\n  }'));
+      await nft.apply(
+        table('  counter a { }\n  counter b { }\n  chain c {\n    ip saddr 192.0.2.1 counter name a\n  }'),
+      );
       assert.deepEqual(await nft.counters('inet', TABLE), { a: 0, b: 0 });
       assert.equal(await nft.counters('inet', 'no_such_table'), undefined);
     });
