@@ -47,7 +47,10 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     changed();
     await exec([monitor ?? '', 'unlink', name]);
   };
-  const links = { ...own, remove: monitor === undefined ? name => own.remove(name) : removeElsewhere };
+  const links = {
+    ...own,
+    remove: monitor === undefined ? (name: string) => own.remove(name) : removeElsewhere,
+  };
   const indexes = indexesOn(links);
   const nft = nftOver(exec, changed);
   return {
