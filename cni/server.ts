@@ -21,6 +21,7 @@ import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
 import { openLimiter } from './shape.ts';
 import { answerVersion, parseRequest } from './spec.ts';
+import { newStrangers, type Stranger } from './strangers.ts';
 import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
 import { runVerb, type VerbDeps } from './verbs.ts';
 
@@ -69,6 +70,7 @@ export type CniServer = {
       readonly free: string;
     })[];
     readonly verbs: Readonly<Record<string, VerbStats>>;
+    readonly strangers: readonly Stranger[];
   };
   readonly close: () => Promise<void>;
 };
@@ -191,6 +193,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     leaving: new Set(),
     ports: openPorts({ nft: kernel.nft, book, keyed, memos }),
     limiter: openLimiter({ kernel, book, keyed }),
+    strangers: newStrangers(log),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
@@ -243,6 +246,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     stats: () => ({
       pools: book.stats(now()).map(pool => ({ ...pool, size: String(pool.size), free: String(pool.free) })),
       verbs: counters.all(),
+      strangers: deps.strangers.all(),
     }),
     close: async () => {
       stopping = true;

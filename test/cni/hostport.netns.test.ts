@@ -1,27 +1,13 @@
 /** Ports of the node that lead to pods: from outside, from the node, from pods, from the pod itself. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
-import {
-  type Added,
-  addPod,
-  type Bed,
-  type Call,
-  CONFIG,
-  call,
-  callPod,
-  clean,
-  inPod,
-  ip,
-  makeBridge,
-  newId,
-  newNetns,
-  startBed,
-} from './bed.ts';
+import { type Added, addPod, type Call, CONFIG, call, callPod, inPod, ip, newId, newNetns } from './bed.ts';
 import { untilNothingRemains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
@@ -29,7 +15,6 @@ const NODE = { v4: '192.0.2.1', v6: '2001:db8::1' } as const;
 const CLIENT = { v4: '192.0.2.2', v6: '2001:db8::2' } as const;
 const HERE = '/proc/self/ns/net';
 
-let bed: Bed;
 let outside: string;
 let servers: ChildProcess[] = [];
 
@@ -55,28 +40,13 @@ async function makeUplink(): Promise<void> {
   await inPod(outside, 'sh', '-ec', script);
 }
 
-before(async () => {
-  await makeBridge();
-});
-
-const start = async (): Promise<void> => {
-  bed = await startBed();
-  await makeUplink();
-};
-
-before(start);
-
-afterEach(async () => {
-  for (const server of servers) server.kill('SIGKILL');
-  servers = [];
-  await bed.stop();
-  await here(['sh', '-c', 'ip link del up0; nft delete table inet weft-ports 2>/dev/null; true']);
-  await clean();
-  await start();
-});
-
-after(async () => {
-  await bed.stop();
+const bed = useBed({
+  made: makeUplink,
+  cleaned: async () => {
+    for (const server of servers) server.kill('SIGKILL');
+    servers = [];
+    await here(['sh', '-c', 'ip link del up0; nft delete table inet weft-ports 2>/dev/null; true']);
+  },
 });
 
 /** Something that listens in the pod on both families, TCP and UDP. */
@@ -213,8 +183,7 @@ test('the port of a pod that went without DEL can be had', async () => {
 test('an agent that starts again, a flushed set and a deleted table: the ports come back', async () => {
   const pod = await addPod(mappings(TCP));
   await serve(pod, 'web');
-  await bed.stop();
-  bed = await startBed();
+  await bed.restart();
   assert.equal(await ask(outside, 'tcp', NODE.v4, 8080), `web ${CLIENT.v4}`);
   for (const harm of [
     'flush map inet weft-ports any4',

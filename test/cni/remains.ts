@@ -15,7 +15,9 @@ const ours = (list: Ip, field: string, what: string, value: string): string[] =>
     .map(one => `${what} ${one[field]} ${one[value] ?? ''}`.trim());
 
 async function elements(): Promise<string[]> {
-  const text = await here(['sh', '-c', 'nft list table bridge weft 2>/dev/null; true']);
+  const listed = await here(['sh', '-c', 'nft list table bridge weft 2>/dev/null; true']);
+  // What the kernel wrote down about strangers is forgotten by itself.
+  const text = listed.replace(/\tset strangers \{.*?\n\t\}/s, '');
   return [...text.matchAll(/"(wv[^"*]+)" \. [0-9a-f:]+(?: \. ([0-9a-f.:]+))?/g)].map(([, link, ip]) =>
     `element ${link} ${ip ?? ''}`.trim(),
   );
