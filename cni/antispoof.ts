@@ -41,6 +41,9 @@ export const antiSpoofTable = (enabled: boolean): string =>
     '  }',
     '  chain ingress {',
     '    type filter hook prerouting priority -300; policy accept;',
+    // The node may route loopback addresses for hostPorts; a pod's packet must never find one of them.
+    `    ${PORTS} ip daddr 127.0.0.0/8 ${DROP}`,
+    `    ${PORTS} ip6 daddr ::1 ${DROP}`,
     ...(enabled
       ? [
           `    ${PORTS} iifname . ether saddr != @port ${STRANGER} ${DROP}`,
