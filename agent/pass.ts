@@ -5,12 +5,12 @@ import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
-import type { Address, Kernel } from '../platform/linux/types.ts';
+import type { Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
 import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
-import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
+import { leftoverConfigs } from './leftovers.ts';
 import type { Log } from './log.ts';
 import { openMeasuring } from './measuring.ts';
 import type { Paths } from './paths.ts';
@@ -45,7 +45,7 @@ export type Pass = {
     readonly outcome: () => Outcome | undefined;
     readonly runs: () => number;
     readonly stuckFor: () => number;
-    /** What other CNI plugins left on this node, a sentence each. */
+    /** What other CNI plugins left in the way of ours, a sentence each. */
     readonly leftovers: () => readonly string[];
   };
 };
@@ -111,9 +111,7 @@ function onMove({ client, prober, log }: PassDeps): void {
   prober.askAll();
 }
 
-type Applied = { readonly outcome: Outcome; readonly addresses: readonly Address[] };
-
-async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Applied> {
+async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outcome> {
   const { config, kernel, discovery, identity } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
   const moved = whereabouts.moved(addresses);
@@ -130,13 +128,8 @@ async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Appl
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
     discovery.publish({ publicKey: key.publicKey, endpoints });
   }
-  return { outcome, addresses };
+  return outcome;
 }
-
-const findLeftovers = ({ config, installation }: PassDeps, { outcome, addresses }: Applied) => [
-  ...leftoverConfigs(config.cniConfDir, installation.others().earlier),
-  ...leftoverLinks(addresses, outcome.plan.self.podCidrs),
-];
 
 export function newPass(deps: PassDeps): Pass {
   const measure = openMeasuring(deps);
@@ -149,9 +142,8 @@ export function newPass(deps: PassDeps): Pass {
   let began: number | undefined;
 
   const whole = async (): Promise<number | undefined> => {
-    const applied = await applyMesh(deps, whereabouts);
-    outcome = applied.outcome;
-    leftovers = findLeftovers(deps, applied);
+    outcome = await applyMesh(deps, whereabouts);
+    leftovers = leftoverConfigs(deps.config.cniConfDir, deps.installation.others().earlier);
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
