@@ -3,50 +3,28 @@
  * gives depends on the cluster alone, in any order, and parts that did not change are the same
  * objects as before, so that a pod's change costs only what it changes. No clock, no I/O.
  */
-import { familyOf, ipToNumber } from '../ip.ts';
+import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
-import { boxesOf, disjoint, type Interval, networkWithout, pointOf } from './boxes.ts';
+import { type Blocks, blockKey, newBlocks } from './blocks.ts';
+import { boxesOf, disjoint, type Interval } from './boxes.ts';
 import { type Bound, byKey, newClasses, sameList } from './classes.ts';
 import { type Groups, newGroups } from './groups.ts';
 import type { Class, Part } from './parts.ts';
-import type {
-  Box,
-  Chain,
-  ChainId,
-  Cluster,
-  Direction,
-  Entry,
-  Group,
-  NodeFacts,
-  RuleSet,
-  Target,
-} from './types.ts';
+import type { Box, Chain, ChainId, Cluster, Direction, Entry, Group, RuleSet, Target } from './types.ts';
 
-const covers = (inside: readonly Interval[], ip: Ip): boolean => {
-  const number = ipToNumber(ip);
-  return inside.some(({ first, last }) => first <= number && number <= last);
-};
+type Blocked = Part & { readonly kind: 'block' };
 
-/**
- * A node's own traffic comes with its gateway address: a network that covers an address of the
- * node covers that traffic.
- */
-function blockBoxes(part: Part & { kind: 'block' }, nodes: readonly NodeFacts[]): readonly Box[] {
-  const family = familyOf(part.cidr);
-  const inside = networkWithout(part.cidr, part.excepts);
-  const ofFamily = (ips: readonly Ip[]): readonly Ip[] => ips.filter(ip => familyOf(ip) === family);
-  const gateways = nodes
-    .filter(node => ofFamily(node.addresses).some(ip => covers(inside, ip)))
-    .flatMap(node => ofFamily(node.gateways).map(pointOf));
-  return part.spans.flatMap(({ protocols, ports }) =>
-    boxesOf(family, [...inside, ...gateways], protocols, ports),
-  );
-}
+const blocksOf = (one: Class): readonly Blocked[] => one.parts.filter(part => part.kind === 'block');
 
-const boxes = (one: Class, nodes: readonly NodeFacts[]): readonly Box[] =>
+/** `addresses` are those of the class's blocks, in order. */
+const boxesFrom = (one: Class, addresses: readonly (readonly Interval[])[]): readonly Box[] =>
   disjoint(
-    one.parts
-      .flatMap(part => (part.kind === 'block' ? blockBoxes(part, nodes) : []))
+    blocksOf(one)
+      .flatMap(({ cidr, spans }, n) =>
+        spans.flatMap(({ protocols, ports }) =>
+          boxesOf(familyOf(cidr), addresses[n] ?? [], protocols, ports),
+        ),
+      )
       .filter(box => one.families.includes(box.family)),
   );
 
@@ -62,22 +40,23 @@ const groupsOf = (one: Class, groups: Groups): readonly Group[] =>
 /** A chain with all that it was made from. */
 type Built = {
   readonly class: Class;
-  readonly nodes: readonly NodeFacts[];
   readonly groups: readonly Group[];
+  readonly blocks: readonly (readonly Interval[])[];
   readonly chain: Chain;
 };
 
-function build(one: Class, nodes: readonly NodeFacts[], groups: Groups, old: Built | undefined): Built {
-  const now = groupsOf(one, groups);
-  const sameBoxes = old?.class === one && old.nodes === nodes;
-  if (sameBoxes && sameList(old.groups, now)) return old;
+function build(one: Class, groups: Groups, blocks: Blocks, old: Built | undefined): Built {
+  const members = groupsOf(one, groups);
+  const addresses = blocksOf(one).map(blocks.get);
+  const sameBoxes = old?.class === one && sameList(old.blocks, addresses);
+  if (sameBoxes && sameList(old.groups, members)) return old;
   const { parts: _, ...rest } = one;
   const chain = {
     ...rest,
     entries: entriesOf(one, groups),
-    boxes: sameBoxes ? old.chain.boxes : boxes(one, nodes),
+    boxes: sameBoxes ? old.chain.boxes : boxesFrom(one, addresses),
   };
-  return { class: one, nodes, groups: now, chain };
+  return { class: one, groups: members, blocks: addresses, chain };
 }
 
 /** Of two pods with one address the later name wins; what is not known wins over both. */
@@ -101,33 +80,30 @@ const distinct = (bound: readonly Bound[]): readonly Class[] => [
   ...new Set(bound.flatMap(({ ingress = [], egress = [] }) => [ingress, egress].flat())),
 ];
 
+const keysOf = (used: readonly Class[], key: (part: Part) => string | undefined): ReadonlySet<string> =>
+  new Set(used.flatMap(({ parts }) => parts.map(key)).filter(text => text !== undefined));
+
 /** One compiler for one node; each call with the whole cluster as it is now. */
 export function newCompiler(): (cluster: Cluster) => RuleSet {
   const groups = newGroups();
+  const blocks = newBlocks();
   const classes = newClasses();
   let built: ReadonlyMap<ChainId, Built> = new Map();
-  let nodes: readonly NodeFacts[] = [];
 
-  const learnNodes = ({ nodes: list, self }: Cluster): void => {
-    const others = list.filter(node => node.name !== self);
-    const sorted = others.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    if (JSON.stringify(sorted) !== JSON.stringify(nodes)) nodes = sorted;
+  const forget = (used: readonly Class[]): void => {
+    groups.keep(keysOf(used, part => (part.kind === 'pods' ? part.group.key : undefined)));
+    blocks.keep(keysOf(used, part => (part.kind === 'block' ? blockKey(part) : undefined)));
   };
 
-  const forgetGroups = (used: readonly Class[]): void =>
-    groups.keep(
-      new Set(used.flatMap(({ parts }) => parts.flatMap(part => ('group' in part ? [part.group.key] : [])))),
-    );
-
   return cluster => {
-    learnNodes(cluster);
+    blocks.update(cluster.nodes, cluster.self);
     groups.update(cluster.pods, cluster.namespaces);
     const own = [...groups.pods.values()].filter(pod => pod.node === cluster.self).sort(byKey);
     const bound = classes(own, cluster.policies);
     const used = distinct(bound);
     const old = built;
-    built = new Map(used.map(one => [one.id, build(one, nodes, groups, old.get(one.id))]));
-    if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forgetGroups(used);
+    built = new Map(used.map(one => [one.id, build(one, groups, blocks, old.get(one.id))]));
+    if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forget(used);
     return {
       chains: new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, { chain }]) => [id, chain])),
       ingress: targets(bound, 'ingress', cluster.unknown),

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../ip.ts';
 import type { Cidr } from '../types.ts';
+import { blockKey } from './blocks.ts';
 import { ANY_PORT, ANY_PROTOCOL, PROTOCOL_NUMBER } from './boxes.ts';
 import { EVERYTHING } from './select.ts';
 import type {
@@ -74,7 +75,7 @@ const EVERY_POD = podsSpec(undefined, EVERYTHING, EVERYTHING);
 
 const blockSpec = (cidr: Cidr, excepts: readonly Cidr[]): GroupSpec => ({
   kind: 'block',
-  key: `block ${cidr} ${excepts.toSorted().join()}`,
+  key: `block ${blockKey({ cidr, excepts })}`,
   cidr,
   excepts,
 });

@@ -51,7 +51,7 @@ export type Namespace = { readonly name: string; readonly labels: Labels };
 
 export type NodeFacts = {
   readonly name: string;
-  /** InternalIP and ExternalIP of its status. */
+  /** Its own, as its agent publishes them. */
   readonly addresses: readonly Ip[];
   /** Its gateway addresses, one a podCIDR: what its own traffic carries inside the tunnel. */
   readonly gateways: readonly Ip[];
