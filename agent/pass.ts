@@ -1,4 +1,5 @@
 /** One pass of the loop: read the rooms, plan, apply, publish, install. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import type { Client } from '../discovery/client.ts';
@@ -147,7 +148,9 @@ export function newPass(deps: PassDeps): Pass {
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
+    await turn();
     measure(outcome);
+    await turn();
     deps.paths.follow(outcome.plan);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;

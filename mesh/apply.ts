@@ -2,6 +2,7 @@
  * Thin appliers: each reads one kind of thing from the kernel, compares it with the plan and
  * touches only what differs. Each returns the number of changes it made.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
@@ -121,8 +122,14 @@ function routesOf(plan: MeshPlan): readonly Route[] {
   return routes;
 }
 
-const routeDiff = async (kernel: Kernel, plan: MeshPlan) =>
-  diff(routesOf(plan), (await kernel.routes.ours()).filter(meshOwn).map(normal), routeKey, sameRoute);
+/** With pauses in which the event loop turns: each part takes milliseconds where there are a thousand nodes. */
+async function routeDiff(kernel: Kernel, plan: MeshPlan) {
+  const ours = await kernel.routes.ours();
+  await turn();
+  const wanted = routesOf(plan);
+  await turn();
+  return diff(wanted, ours.filter(meshOwn).map(normal), routeKey, sameRoute);
+}
 
 /** Adds and changes; `kind` chooses the floor of unreachable routes or the tunnels above it. */
 export async function applyRoutes(kernel: Kernel, plan: MeshPlan, kind: Route['kind']): Promise<number> {
