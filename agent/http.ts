@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 
 export type Answer = { readonly status: number; readonly type: string; readonly body: string };
 
-/** Path → answer. A path that is not here is a 404. */
+/** Path, or `POST PATH`, → answer. A path that is not here is a 404. */
 export type Routes = Readonly<Record<string, (query: URLSearchParams) => Answer | Promise<Answer>>>;
 
 export const json = (value: unknown, status = 200): Answer => ({
@@ -21,10 +21,13 @@ export const text = (body: string, status = 200): Answer => ({
 
 async function answer(routes: Routes, request: IncomingMessage): Promise<Answer> {
   const [path = '/', query] = (request.url ?? '/').split('?', 2);
-  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (route === undefined)
-    return text(`no such path: ${path}; there are ${Object.keys(routes).join(', ')}`, 404);
-  if (request.method !== 'GET') return text(`${request.method} is not answered here, only GET`, 405);
+  const { method = 'GET' } = request;
+  const name = method === 'GET' ? path : `${method} ${path}`;
+  const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
+  const known = Object.keys(routes).join(', ');
+  if (route === undefined && (Object.hasOwn(routes, path) || Object.hasOwn(routes, `POST ${path}`)))
+    return text(`${method} ${path} is not answered here; there are ${known}`, 405);
+  if (route === undefined) return text(`no such path: ${path}; there are ${known}`, 404);
   try {
     return await route(new URLSearchParams(query));
   } catch (error) {

@@ -1,5 +1,5 @@
-/** This node's key, made anew where an older Node holds it. */
-import { type LoadedKey, loadKey, renewKey } from '../discovery/keystore.ts';
+/** This node's key, made anew where an older Node holds it, and its successor while it is rotated. */
+import { type LoadedKey, loadKey, prepareKey, renewKey, takeNextKey } from '../discovery/keystore.ts';
 import { readMachineId } from './machine.ts';
 
 export type Identity = {
@@ -9,6 +9,10 @@ export type Identity = {
    * False where that was done a short while ago: somebody copies our keys as we make them.
    */
   readonly renew: (reason: string) => boolean;
+  /** Makes the key that is to follow, on disk beside ours. */
+  readonly prepare: (token: string | undefined) => void;
+  /** The key that was to follow is ours; the old one is forgotten. */
+  readonly takeNext: () => void;
 };
 
 const RENEW_MS = 600_000;
@@ -25,6 +29,12 @@ export function openIdentity(dir: string, nodeName: string): Identity {
       renewedAt = performance.now();
       key = renewKey(owner, reason);
       return true;
+    },
+    prepare: token => {
+      key = prepareKey(owner, key, token);
+    },
+    takeNext: () => {
+      key = takeNextKey(owner, key);
     },
   };
 }

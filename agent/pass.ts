@@ -2,21 +2,24 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
+import { WG_LINK } from '../constants.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
+import type { OwnKey } from '../mesh/apply.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
-import type { Kernel } from '../platform/linux/types.ts';
+import type { Address, Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
 import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
-import { leftoverConfigs } from './leftovers.ts';
+import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
 import type { Log } from './log.ts';
 import { openMeasuring } from './measuring.ts';
 import type { Paths } from './paths.ts';
 import type { Prober } from './prober.ts';
 import { reservedPorts } from './reserved.ts';
+import { type KeyOrder, openRotation, type Rotation, type RotationStatus } from './rotation.ts';
 import { openSaid } from './said.ts';
 import type { Sweeping } from './sweeping.ts';
 import { newWhereabouts, type Whereabouts } from './whereabouts.ts';
@@ -34,6 +37,8 @@ export type PassDeps = {
   readonly paths: Paths;
   readonly installation: Installation;
   readonly sweeping: Sweeping;
+  /** A pass shall come. */
+  readonly mark: () => void;
   readonly log: Log;
   /** performance.now() at the agent's start. */
   readonly startedAt: number;
@@ -46,9 +51,12 @@ export type Pass = {
     readonly outcome: () => Outcome | undefined;
     readonly runs: () => number;
     readonly stuckFor: () => number;
-    /** What other CNI plugins left in the way of ours, a sentence each. */
+    /** What other CNI plugins left on this node, a sentence each. */
     readonly leftovers: () => readonly string[];
+    readonly rotation: () => RotationStatus;
   };
+  /** Somebody on this node asks for a new key. */
+  readonly rotateKey: () => void;
 };
 
 /** What a user must know, by key. */
@@ -112,28 +120,64 @@ function onMove({ client, prober, log }: PassDeps): void {
   prober.askAll();
 }
 
-async function applyMesh(deps: PassDeps, whereabouts: Whereabouts): Promise<Outcome> {
-  const { config, kernel, discovery, identity } = deps;
+type Applied = { readonly outcome: Outcome; readonly addresses: readonly Address[] };
+
+/** A new key goes on the device last of all and then at once on our Node: in between we cannot send. */
+async function changeKey({ kernel }: PassDeps, outcome: Outcome, next: OwnKey): Promise<Outcome> {
+  const { device } = outcome;
+  if (device === undefined) return outcome;
+  await kernel.wg.set(WG_LINK, [{ kind: 'device', privateKey: next.privateKey }]);
+  return { ...outcome, device: { ...device, publicKey: next.publicKey } };
+}
+
+async function applyMesh(
+  deps: PassDeps,
+  whereabouts: Whereabouts,
+  { key, change, accepted, rotated }: KeyOrder,
+): Promise<Applied> {
+  const { config, kernel, discovery } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
   const moved = whereabouts.moved(addresses);
   const mtu = await tunnelMtu(config, kernel, links);
-  const key = identity.key();
   const { synced } = discovery.state();
   const limits = await deps.paths.limits(discovery.facts(), mtu);
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
-  const outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved });
+  let outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved });
   if (moved) onMove(deps);
-  // Only when our peers are configured: whoever learns of us begins at once, and must not find us deaf.
-  if (outcome.device !== undefined && knowsPeers(deps, synced, facts)) {
+  // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
+  if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
-    discovery.publish({ publicKey: key.publicKey, endpoints });
+    const done = rotated !== undefined && { rotated };
+    if (change !== undefined) outcome = await changeKey(deps, outcome, change);
+    discovery.publish({ publicKey: (change ?? key).publicKey, accepted, endpoints, ...done });
   }
-  return outcome;
+  return { outcome, addresses };
 }
+
+const findLeftovers = ({ config, installation }: PassDeps, { outcome, addresses }: Applied) => [
+  ...leftoverConfigs(config.cniConfDir, installation.others().earlier),
+  ...leftoverLinks(addresses, outcome.plan.self.podCidrs),
+];
+
+const soonest = (...waits: readonly (number | undefined)[]): number | undefined => {
+  const given = waits.filter(ms => ms !== undefined);
+  return given.length > 0 ? Math.min(...given) : undefined;
+};
+
+const openPassRotation = ({ identity, discovery, kernel, prober, mark, log }: PassDeps): Rotation =>
+  openRotation({
+    identity,
+    discovery,
+    device: () => kernel.wg.dump(WG_LINK),
+    measures: prober.measures,
+    mark,
+    log,
+  });
 
 export function newPass(deps: PassDeps): Pass {
   const measure = openMeasuring(deps);
+  const rotation = openPassRotation(deps);
   const said = openSaid(deps.log);
   const whereabouts = newWhereabouts();
   const lasting = openLasting(LASTING_MS, () => performance.now());
@@ -143,8 +187,10 @@ export function newPass(deps: PassDeps): Pass {
   let began: number | undefined;
 
   const whole = async (): Promise<number | undefined> => {
-    outcome = await applyMesh(deps, whereabouts);
-    leftovers = leftoverConfigs(deps.config.cniConfDir, deps.installation.others().earlier);
+    const order = await rotation.next();
+    const applied = await applyMesh(deps, whereabouts, order);
+    outcome = applied.outcome;
+    leftovers = findLeftovers(deps, applied);
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
@@ -163,7 +209,7 @@ export function newPass(deps: PassDeps): Pass {
       deps.log.info({ changes: outcome.changes, peers: outcome.plan.peers.length }, 'applied');
     if (outcome.errors.length > 0)
       throw new Error(outcome.errors.map(e => `${e.step}: ${e.message}`).join('; '));
-    return outcome.again;
+    return soonest(outcome.again, order.again);
   };
 
   const run = async (): Promise<number | undefined> => {
@@ -176,5 +222,6 @@ export function newPass(deps: PassDeps): Pass {
     }
   };
   const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
-  return { run, report: { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers } };
+  const report = { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers };
+  return { run, report: { ...report, rotation: rotation.status }, rotateKey: rotation.ask };
 }

@@ -32,7 +32,7 @@ export type Prober = {
   readonly measures: () => ReadonlyMap<string, PeerMeasure>;
   /** The clock of the measures. */
   readonly now: () => number;
-  /** Whom to ask from now on. New peers are asked at once. */
+  /** Whom to ask from now on. New peers, and those with a new key, are asked at once. */
   readonly follow: (plan: MeshPlan) => void;
   /** A device that was just read. */
   readonly look: (device: WgDevice) => void;
@@ -168,7 +168,7 @@ export function startProber(options: ProberOptions): Prober {
     const fresh: string[] = [];
     for (const peer of plan.peers) {
       const known = peers.get(peer.node);
-      if (known === undefined) fresh.push(peer.node);
+      if (known?.plan.publicKey !== peer.publicKey) fresh.push(peer.node);
       if (known === undefined) add(peer);
       else peers.set(peer.node, { ...known, plan: peer });
       for (const gateway of peer.gateways) byGateway.set(gateway, peer.node);

@@ -12,6 +12,7 @@ import { type Answer, json, type Routes, text } from './http.ts';
 import { parsePing } from './ping.ts';
 import type { Prober } from './prober.ts';
 import { isReady, readiness } from './readiness.ts';
+import type { RotationStatus } from './rotation.ts';
 
 export type ReportSources = {
   readonly nodeName: string;
@@ -28,6 +29,8 @@ export type ReportSources = {
   /** Milliseconds since the loop last finished a pass or was found idle. */
   readonly stuckFor: () => number;
   readonly runs: () => number;
+  readonly rotation: () => RotationStatus;
+  readonly rotateKey: () => void;
 };
 
 /** A pass that has not ended after this is stuck: the kubelet may restart us, the data path stays. */
@@ -55,7 +58,7 @@ async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
 
-export async function statusReport(s: ReportSources) {
+async function statusReport(s: ReportSources) {
   const outcome = s.outcome();
   const all = parts(s);
   return {
@@ -66,6 +69,7 @@ export async function statusReport(s: ReportSources) {
     parts: all,
     engine: outcome?.engine ?? { kind: 'none', reason: 'starting' },
     publicKey: outcome?.device?.publicKey,
+    rotation: s.rotation(),
     listenPort: outcome?.device?.listenPort,
     mtu: outcome?.plan.settings.mtu,
     podCidrs: outcome?.plan.self.podCidrs ?? [],
@@ -92,16 +96,21 @@ async function ping(s: ReportSources, query: URLSearchParams): Promise<Answer> {
   return question.ok ? json(await s.prober.ping(question.value)) : text(question.error, 400);
 }
 
-type Scrape = () => Promise<Answer>;
-
-export const healthRoutes = (s: ReportSources, scrape: Scrape): Routes => ({
+export const healthRoutes = (s: ReportSources): Routes => ({
   '/healthz': () => healthz(s),
   '/readyz': () => readyz(s),
-  '/metrics': scrape,
 });
 
-export const statusRoutes = (s: ReportSources, scrape: Scrape): Routes => ({
-  ...healthRoutes(s, scrape),
+/** Only asks: how it goes is in the status. */
+function rotateKey(s: ReportSources): Answer {
+  s.rotateKey();
+  return json(s.rotation(), 202);
+}
+
+/** For root on the node alone. */
+export const statusRoutes = (s: ReportSources): Routes => ({
+  ...healthRoutes(s),
   '/status': async () => json(await statusReport(s)),
   '/ping': query => ping(s, query),
+  'POST /rotate-key': () => rotateKey(s),
 });

@@ -55,6 +55,11 @@ const parseBoolean = (text: string): Result<boolean> =>
 
 const name = (suffix: string): string => `${ANNOTATION_PREFIX}${suffix}`;
 
+const parseToken = (text: string): Result<string> =>
+  /^[\x21-\x7e]{1,63}$/.test(text)
+    ? { ok: true, value: text }
+    : fail('is not a word of 1 to 63 characters without spaces, such as 2026-11-24T20:00:00Z');
+
 /** Every annotation that weft reads or writes, in the order in which they are documented. */
 export const annotations = {
   publicKey: {
@@ -111,6 +116,24 @@ export const annotations = {
     parse: all(parseBoolean),
     print: String as (relay: boolean) => string,
   } satisfies Annotation<boolean>,
+  rotateKey: {
+    name: name('rotate-key'),
+    writer: 'user',
+    content: '1 to 63 printable characters without spaces',
+    example: '2026-11-24T20:00:00Z',
+    doc: 'Any value that was not there before makes the node change its WireGuard key, once. `weft rotate-key` writes the time here.',
+    parse: all(parseToken),
+    print: (token: string) => token,
+  } satisfies Annotation<string>,
+  keyRotated: {
+    name: name('key-rotated'),
+    writer: 'own agent',
+    content: 'as rotate-key',
+    example: '2026-11-24T20:00:00Z',
+    doc: 'The value of rotate-key that was carried out last: the new key is published, and every peer that had a session has one with the new key.',
+    parse: all(parseToken),
+    print: (token: string) => token,
+  } satisfies Annotation<string>,
 } as const;
 
 /** Overridden by the annotation location. */
@@ -131,7 +154,12 @@ const complain = (annotation: string, value: unknown, errors: readonly string[])
 
 const own = (values: Json, key: string): unknown => (Object.hasOwn(values, key) ? values[key] : undefined);
 
-function read<T>(values: Json, entry: Annotation<T>, errors: AnnotationError[]): T | undefined {
+/** The value, if there is a good one; what is wrong with it goes to `errors`. */
+export function readAnnotation<T>(
+  values: Json,
+  entry: Annotation<T>,
+  errors: AnnotationError[],
+): T | undefined {
   const text = own(values, entry.name);
   if (text === undefined) return undefined;
   const parsed: Parsed<T> =
@@ -201,16 +229,19 @@ export function parseNode(meta: unknown, podCidrs: readonly string[]): Result<No
     uid,
     createdAt: creationTimestamp,
     podCidrs: [],
-    publicKey: read(values, annotations.publicKey, errors),
-    endpoints: read(values, annotations.endpoints, errors) ?? [],
-    forceEndpoint: read(values, annotations.forceEndpoint, errors),
+    publicKey: readAnnotation(values, annotations.publicKey, errors),
+    endpoints: readAnnotation(values, annotations.endpoints, errors) ?? [],
+    forceEndpoint: readAnnotation(values, annotations.forceEndpoint, errors),
     location:
-      read(values, annotations.location, errors) ??
+      readAnnotation(values, annotations.location, errors) ??
       (typeof region === 'string' && region !== '' ? region : undefined),
-    keepalive: read(values, annotations.keepalive, errors),
-    relay: read(values, annotations.relay, errors) ?? true,
+    keepalive: readAnnotation(values, annotations.keepalive, errors),
+    relay: readAnnotation(values, annotations.relay, errors) ?? true,
     errors,
   };
+  // The own agent reads these two of its own Node; here only what is wrong with them is told.
+  readAnnotation(values, annotations.rotateKey, errors);
+  readAnnotation(values, annotations.keyRotated, errors);
   errors.push(...slips(values));
   return { ok: true, value: withPodCidrs(fact, podCidrs) };
 }

@@ -4,19 +4,19 @@
  */
 import type { Log } from '../agent/log.ts';
 import type { Publication } from '../mesh/rounds.ts';
-import type { Ip, PublicKey } from '../types.ts';
+import type { Ip } from '../types.ts';
 import { parseNode } from './annotations.ts';
 import type { Client } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type EventType, startEvents } from './events.ts';
-import { type OwnNode, startOwn } from './own.ts';
+import { type OwnNode, type RotationNotes, startOwn } from './own.ts';
 import { startPodCidrs } from './podcidrs.ts';
-import { startPublisher } from './publish.ts';
+import { type Shown, startPublisher, type WantedState } from './publish.ts';
 import { type Lookup, startResolver, systemLookup } from './resolve.ts';
 import { loadState, startStateSaver } from './saver.ts';
 import { podCidrsOf } from './state.ts';
 import { openStore } from './store.ts';
-import type { Candidate, NodeFact, OwnAddresses, WatchState } from './types.ts';
+import type { NodeFact, OwnAddresses, WatchState } from './types.ts';
 import { startWatch, type WatchLimits } from './watch.ts';
 import type { KubeObject } from './watchevent.ts';
 
@@ -46,11 +46,16 @@ export type Discovery = {
   /** The peer of this force-endpoint's host is silent: look its name up again, as often as you like to say so. */
   readonly lookAgain: (host: string) => void;
   /** What our Node shall show from now on; the same again costs nothing. */
-  readonly publish: (wanted: {
-    readonly publicKey: PublicKey;
-    readonly endpoints: readonly Candidate[];
-  }) => void;
+  readonly publish: (wanted: WantedState) => void;
   readonly publication: () => Publication;
+  /** The key that our Node shows; undefined: the API server has not told in this life. */
+  readonly shown: () => Shown | undefined;
+  /** Milliseconds until our Node may be written again. */
+  readonly busyFor: () => number;
+  /** What our Node says of its key's rotation: the token asked for, and the one that is done. */
+  readonly rotation: () => RotationNotes;
+  /** Reads our Node again, and tells when that is done. */
+  readonly lookAtOwn: () => void;
   /** An Event on our Node; the same one again costs nothing. Type Warning unless given. */
   readonly event: (reason: string, message: string, type?: EventType) => void;
   /** Saves the facts and ends every connection. */
@@ -66,6 +71,8 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const store = openStore(loadState(stateDir, log));
   const shared = { client, path: NODES, nodeName, log, clock };
   let ownNode: OwnNode | undefined;
+  /** Somebody waits for our Node to be read. */
+  let looking = false;
 
   const resolver = startResolver({ lookup: options.lookup ?? systemLookup, onChange, log, clock });
   const saver = startStateSaver(stateDir, store.facts, log, clock);
@@ -114,11 +121,15 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const own = startOwn({
     ...shared,
     seen: node => {
-      const moved = JSON.stringify(node.addresses) !== JSON.stringify(ownNode?.addresses);
+      const moved =
+        JSON.stringify([node.addresses, node.rotation]) !==
+        JSON.stringify([ownNode?.addresses, ownNode?.rotation]);
       ownNode = node;
+      const asked = looking;
+      looking = false;
       publisher.saw(node.annotations);
       if (node.podCidrs.length > 0) changed(store.setPodCidrs(node.uid, node.podCidrs));
-      if (moved) onChange();
+      if (moved || asked) onChange();
     },
   });
 
@@ -163,6 +174,13 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     lookAgain: resolver.hurry,
     publish: publisher.want,
     publication: publisher.publication,
+    shown: publisher.shown,
+    busyFor: publisher.busyFor,
+    rotation: () => ownNode?.rotation ?? {},
+    lookAtOwn: () => {
+      looking = true;
+      own.mark();
+    },
     event: events.post,
     close: async () => {
       await Promise.all([watch, own, podCidrs, publisher, events, resolver].map(part => part.close()));

@@ -18,15 +18,25 @@ export type KeyOwner = {
   readonly machineId: string | undefined;
 };
 
-/** `made`: why a new key was made just now, for a log line or an Event; absent for the key that was there. */
-export type LoadedKey = KeyPair & { readonly made?: string };
+/** The key that a rotation is on its way to, and the request's token, where it came with one. */
+export type NextKey = KeyPair & { readonly token?: string };
+
+/**
+ * `made`: why a new key was made just now, for a log line or an Event; absent for the key that was there.
+ * `rotated`: token of the last rotation that was done.
+ */
+export type LoadedKey = KeyPair & {
+  readonly made?: string;
+  readonly next?: NextKey;
+  readonly rotated?: string;
+};
 
 /** The key file is there and cannot be used. */
 class KeyFileError extends Error {
   override name = 'KeyFileError';
 }
 
-type Stored = KeyPair & { readonly nodeName: string; readonly machineId: string };
+type Stored = LoadedKey & { readonly nodeName: string; readonly machineId: string };
 
 const fail = (error: string): Result<never> => ({ ok: false, error });
 
@@ -38,29 +48,53 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The file's text → what it holds. */
-function parseKeyFile(text: string): Result<Stored> {
-  const json = parseJson(text);
-  if (typeof json !== 'object' || json === null)
-    return fail(text === '' ? 'it is empty' : 'it is not a JSON object');
-  const { privateKey, publicKey, nodeName, machineId } = json as Record<string, unknown>;
-  if (typeof privateKey !== 'string' || typeof nodeName !== 'string' || typeof machineId !== 'string')
-    return fail('it lacks privateKey, nodeName or machineId');
+type Json = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;
+
+function parsePair({ privateKey, publicKey }: Json): Result<KeyPair> {
+  if (typeof privateKey !== 'string') return fail('it lacks privateKey');
   const key = parsePrivateKey(privateKey);
   if (!key.ok) return fail(`its privateKey ${key.error}`);
   const derived = derivePublicKey(key.value);
   if (publicKey !== derived) return fail('its publicKey does not belong to its privateKey');
-  return { ok: true, value: { privateKey: key.value, publicKey: derived, nodeName, machineId } };
+  return { ok: true, value: { privateKey: key.value, publicKey: derived } };
+}
+
+function parseNext(json: unknown): Result<{ readonly next?: NextKey }> {
+  if (json === undefined) return { ok: true, value: {} };
+  if (!isObject(json)) return fail('its next is not a JSON object');
+  const pair = parsePair(json);
+  if (!pair.ok) return fail(`of its next key: ${pair.error}`);
+  const { token } = json;
+  return { ok: true, value: { next: { ...pair.value, ...(typeof token === 'string' && { token }) } } };
+}
+
+/** The file's text → what it holds. */
+function parseKeyFile(text: string): Result<Stored> {
+  const json = parseJson(text);
+  if (!isObject(json)) return fail(text === '' ? 'it is empty' : 'it is not a JSON object');
+  const { nodeName, machineId, rotated } = json;
+  if (typeof json.privateKey !== 'string' || typeof nodeName !== 'string' || typeof machineId !== 'string')
+    return fail('it lacks privateKey, nodeName or machineId');
+  const pair = parsePair(json);
+  if (!pair.ok) return pair;
+  const next = parseNext(json.next);
+  if (!next.ok) return next;
+  const value = { ...pair.value, nodeName, machineId, ...next.value };
+  return { ok: true, value: typeof rotated === 'string' ? { ...value, rotated } : value };
 }
 
 const machine = (owner: KeyOwner): string => owner.machineId?.trim() ?? '';
 
-function makeKey(owner: KeyOwner): KeyPair {
-  const pair = generateKey();
-  const stored: Stored = { ...pair, nodeName: owner.nodeName, machineId: machine(owner) };
+function store(owner: KeyOwner, { privateKey, publicKey, next, rotated }: LoadedKey): LoadedKey {
+  const key = { privateKey, publicKey, ...(rotated !== undefined && { rotated }), ...(next && { next }) };
+  const stored: Stored = { nodeName: owner.nodeName, machineId: machine(owner), ...key };
   writeWhole(join(owner.dir, KEY_FILE), `${JSON.stringify(stored, undefined, 2)}\n`);
-  return pair;
+  return key;
 }
+
+const makeKey = (owner: KeyOwner): LoadedKey => store(owner, generateKey());
 
 /** Renames the key file to `key.json.SUFFIX`, or `.SUFFIX.2`, … where that is taken. */
 function setAside(dir: string, suffix: string): string {
@@ -84,7 +118,10 @@ function foreign(stored: Stored, owner: KeyOwner): string | undefined {
 
 function useStored(stored: Stored, owner: KeyOwner): LoadedKey {
   const reason = foreign(stored, owner);
-  if (reason === undefined) return { publicKey: stored.publicKey, privateKey: stored.privateKey };
+  if (reason === undefined) {
+    const { nodeName: _, machineId: __, ...key } = stored;
+    return key;
+  }
   const aside = setAside(owner.dir, 'foreign');
   return {
     ...makeKey(owner),
@@ -115,4 +152,16 @@ export function renewKey(owner: KeyOwner, reason: string): LoadedKey {
   privateFolder(owner.dir);
   if (existsSync(join(owner.dir, KEY_FILE))) setAside(owner.dir, 'refused');
   return { ...makeKey(owner), made: reason };
+}
+
+/** The same key, with a new one on disk beside it that is to follow it. An earlier one that never came into use is lost. */
+export const prepareKey = (owner: KeyOwner, key: LoadedKey, token: string | undefined): LoadedKey =>
+  store(owner, { ...key, next: { ...generateKey(), ...(token !== undefined && { token }) } });
+
+/** The next key in place of the old one, which the file forgets. */
+export function takeNextKey(owner: KeyOwner, key: LoadedKey): LoadedKey {
+  if (key.next === undefined) return key;
+  const { token, ...pair } = key.next;
+  const rotated = token ?? key.rotated;
+  return store(owner, { ...pair, ...(rotated !== undefined && { rotated }) });
 }

@@ -3,6 +3,7 @@ import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
 import { parseIp } from '../ip.ts';
 import type { Ip } from '../types.ts';
+import { annotations, readAnnotation } from './annotations.ts';
 import { isNotFound, messageOf } from './api-error.ts';
 import type { Client } from './client.ts';
 import { type Clock, jittered } from './clock.ts';
@@ -14,7 +15,11 @@ export type OwnNode = {
   readonly addresses: OwnAddresses;
   readonly annotations: Readonly<Record<string, string>>;
   readonly podCidrs: readonly string[];
+  readonly rotation: RotationNotes;
 };
+
+/** Tokens of the own Node's annotations rotate-key and key-rotated. */
+export type RotationNotes = { readonly asked?: string; readonly done?: string };
 
 /** k3s writes --node-external-ip here, a list with commas. */
 const K3S_EXTERNAL = 'k3s.io/external-ip';
@@ -31,6 +36,12 @@ const ips = (texts: readonly unknown[]): readonly Ip[] => [
     }),
   ),
 ];
+
+function rotationOf(notes: Json): RotationNotes {
+  const asked = readAnnotation(notes, annotations.rotateKey, []);
+  const done = readAnnotation(notes, annotations.keyRotated, []);
+  return { ...(asked !== undefined && { asked }), ...(done !== undefined && { done }) };
+}
 
 /** A full Node, parsed JSON. What is missing or wrong in it is left out. */
 export function parseOwnNode(node: unknown): OwnNode {
@@ -51,6 +62,7 @@ export function parseOwnNode(node: unknown): OwnNode {
     },
     annotations: notes,
     podCidrs: podCidrsOf(node),
+    rotation: rotationOf(notes),
   };
 }
 

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
-import type { Endpoint, PublicKey } from '../types.ts';
+import type { PublicKey } from '../types.ts';
 import { diff } from './diff.ts';
 import {
   FORWARDING6,
@@ -17,6 +17,7 @@ import {
   type SysctlPlan,
 } from './links.ts';
 import { meshTable } from './nft.ts';
+import type { Round } from './rounds.ts';
 import { meshRoutes } from './routes.ts';
 import type { MeshPlan } from './types.ts';
 import { peerChanges, peerRemovals } from './wgpeers.ts';
@@ -150,14 +151,14 @@ export type OwnKey = { readonly publicKey: PublicKey; readonly privateKey: strin
 
 /**
  * Key, port and peers in one call of `wg set`; `endpoints` are those to set now. Peers that the
- * plan does not have go last, and only with `sweep`: AllowedIPs have moved to their heirs by then.
+ * plan does not have go last, and only with `sweep`; those that have an heir go a little later.
  */
 export async function applyPeers(
   kernel: Kernel,
   plan: MeshPlan,
   key: OwnKey,
   device: WgDevice,
-  endpoints: ReadonlyMap<PublicKey, Endpoint>,
+  { endpoints, memory }: Pick<Round, 'endpoints' | 'memory'>,
   sweep: boolean,
 ): Promise<number> {
   const own = {
@@ -167,7 +168,7 @@ export async function applyPeers(
   const changes: readonly WgChange[] = [
     ...(Object.keys(own).length > 0 ? [{ kind: 'device' as const, ...own }] : []),
     ...peerChanges(plan, device, endpoints),
-    ...(sweep ? peerRemovals(plan, device) : []),
+    ...(sweep ? peerRemovals(plan, device, memory.retiring) : []),
   ];
   if (changes.length > 0) await kernel.wg.set(WG_LINK, changes);
   return changes.length;

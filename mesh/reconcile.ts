@@ -18,8 +18,9 @@ import {
   type OwnKey,
   sweepRoutes,
 } from './apply.ts';
+import { deferringTo } from './heirs.ts';
 import { plan as makePlan } from './plan.ts';
-import { nextRound, type PeerMemory, type Publication } from './rounds.ts';
+import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
 import type { MeshFacts, MeshPlan } from './types.ts';
 
 export type StepError = { readonly step: string; readonly message: string };
@@ -27,7 +28,7 @@ export type StepError = { readonly step: string; readonly message: string };
 export type Outcome = {
   readonly plan: MeshPlan;
   readonly engine: Engine;
-  /** Absent while no engine answers. */
+  /** As it was found, but with the key that it has now. Absent while no engine answers. */
   readonly device: WgDevice | undefined;
   readonly changes: number;
   readonly errors: readonly StepError[];
@@ -75,9 +76,15 @@ const withCurrent = (
     ...chosen,
   ]);
 
+/** A node that is known has another key. */
+const hasHeirs = (plan: MeshPlan, { peers }: MeshMemory): boolean => {
+  const nodes = new Set([...peers.values()].map(peer => peer.node));
+  return plan.peers.some(peer => !peers.has(peer.publicKey) && nodes.has(peer.node));
+};
+
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
-  let memory: ReadonlyMap<PublicKey, PeerMemory> = new Map();
+  let memory: MeshMemory = NO_MEMORY;
   let first = true;
 
   const reconcile = async ({ facts, key, publication, sweep, moved }: MeshInput): Promise<Outcome> => {
@@ -87,6 +94,21 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     let device: WgDevice | undefined;
     let again: number | undefined;
 
+    const applyAllPeers = async (): Promise<number> => {
+      device = await kernel.wg.dump(WG_LINK);
+      if (device === undefined) return 0;
+      const peers = sweep ? plan : deferringTo(device, plan, now());
+      const round = nextRound(peers, key.publicKey, device, memory, publication, first, now());
+      const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
+      const made = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
+      device = { ...device, publicKey: key.publicKey };
+      memory = round.memory;
+      again = round.again;
+      return made;
+    };
+
+    // A node with a new key waits for us, and cannot send meanwhile.
+    if (!first && hasHeirs(plan, memory)) await step('peers', applyAllPeers);
     await step('fail-closed rules', () => applyRules(kernel, plan, memos));
     await step('unreachable routes', () => applyRoutes(kernel, plan, 'unreachable'));
     await step('wireguard', async () => {
@@ -97,16 +119,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     await step('links', () => applyLinks(kernel, plan));
     await step('addresses', () => applyAddresses(kernel, plan));
     await step('sysctls', () => applySysctls(kernel, plan));
-    await step('peers', async () => {
-      device = await kernel.wg.dump(WG_LINK);
-      if (device === undefined) return 0;
-      const round = nextRound(plan, key.publicKey, device, memory, publication, first, now());
-      const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
-      const made = await applyPeers(kernel, plan, key, device, endpoints, sweep);
-      memory = round.memory;
-      again = round.again;
-      return made;
-    });
+    if (device === undefined) await step('peers', applyAllPeers);
     await step('tunnel routes', () => applyRoutes(kernel, plan, 'unicast'));
     if (sweep) await step('old routes', () => sweepRoutes(kernel, plan));
     first = false;

@@ -5,9 +5,11 @@
 import type { WgDevice, WgPeer } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import { chooseEndpoint, type EndpointChoice, initiative, TRY_MS } from './endpoint.ts';
+import { predecessors, retiring } from './heirs.ts';
 import type { MeshPlan, PeerPlan } from './types.ts';
 
 export type PeerMemory = {
+  readonly node: string;
   readonly knownSince: number;
   /** Milliseconds that the peer has the first word, fixed when it appears. */
   readonly patience: number;
@@ -23,8 +25,16 @@ export type Publication = {
   readonly at: number | undefined;
 };
 
+export type MeshMemory = {
+  readonly peers: ReadonlyMap<PublicKey, PeerMemory>;
+  /** Peers whose networks an heir has, and since when. */
+  readonly retiring: ReadonlyMap<PublicKey, number>;
+};
+
+export const NO_MEMORY: MeshMemory = { peers: new Map(), retiring: new Map() };
+
 export type Round = {
-  readonly memory: ReadonlyMap<PublicKey, PeerMemory>;
+  readonly memory: MeshMemory;
   readonly endpoints: ReadonlyMap<PublicKey, Endpoint>;
   /** When to look again, in milliseconds from now; undefined: nothing is pending. */
   readonly again: number | undefined;
@@ -37,6 +47,7 @@ const firstSight = (
   initial: boolean,
   now: number,
 ): PeerMemory => ({
+  node: peer.node,
   knownSince: now,
   patience: initiative({
     ownKey,
@@ -62,6 +73,24 @@ const forgetLost = (memory: PeerMemory, actual: WgPeer | undefined): PeerMemory 
     ? { ...memory, lastSet: undefined, patience: 0 }
     : memory;
 
+/** A peer of the device that is to go, and what is remembered of it. */
+type Old = { readonly actual: WgPeer; readonly memory: PeerMemory | undefined };
+
+/** A node with a new key is waiting for us: it cannot begin by itself, see mesh/rotation.ts. */
+const heirOf = (fresh: PeerMemory, old: Old): PeerMemory => ({
+  ...fresh,
+  patience: 0,
+  published: old.memory?.node === fresh.node ? old.memory.published : [],
+});
+
+/** Where its old self is reached, the heir is, unless another node has come to its networks. */
+function inherit(choice: EndpointChoice, peer: PeerPlan, old: Old | undefined): EndpointChoice {
+  const endpoint = old?.actual.endpoint;
+  if (choice.kind !== 'keep' || endpoint === undefined) return choice;
+  if (old?.memory?.node === peer.node || peer.endpoints.includes(endpoint)) return { kind: 'set', endpoint };
+  return peer.endpoints[0] === undefined ? choice : { kind: 'set', endpoint: peer.endpoints[0] };
+}
+
 const choose = (
   peer: PeerPlan,
   memory: PeerMemory,
@@ -83,28 +112,38 @@ export function nextRound(
   plan: MeshPlan,
   ownKey: PublicKey,
   device: WgDevice,
-  before: ReadonlyMap<PublicKey, PeerMemory>,
+  before: MeshMemory,
   publication: Publication,
   initial: boolean,
   now: number,
 ): Round {
   const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
-  const memory = new Map<PublicKey, PeerMemory>();
+  const olds = predecessors(plan, device);
+  const peers = new Map<PublicKey, PeerMemory>();
   const endpoints = new Map<PublicKey, Endpoint>();
   const waits: number[] = [];
   for (const peer of plan.peers) {
-    const known = before.get(peer.publicKey) ?? firstSight(ownKey, peer, publication, initial, now);
+    const oldPeer = olds.get(peer.publicKey);
+    const old = oldPeer && { actual: oldPeer, memory: before.peers.get(oldPeer.publicKey) };
+    const fresh = firstSight(ownKey, peer, publication, initial, now);
+    const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(fresh, old) : fresh);
     const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
-    const choice = choose(peer, seen, there.get(peer.publicKey), now);
+    const choice = inherit(choose(peer, seen, there.get(peer.publicKey) ?? oldPeer, now), peer, old);
     if (choice.kind === 'wait') waits.push(choice.ms);
     if (choice.kind === 'set') {
       endpoints.set(peer.publicKey, choice.endpoint);
       waits.push(TRY_MS);
     }
-    memory.set(
+    peers.set(
       peer.publicKey,
       choice.kind === 'set' ? { ...seen, lastSet: { endpoint: choice.endpoint, at: now } } : seen,
     );
   }
-  return { memory, endpoints, again: waits.length > 0 ? Math.min(...waits) : undefined };
+  const { held, again } = retiring(plan, device, before.retiring, now);
+  if (again !== undefined) waits.push(again);
+  return {
+    memory: { peers, retiring: held },
+    endpoints,
+    again: waits.length > 0 ? Math.min(...waits) : undefined,
+  };
 }

@@ -1,6 +1,7 @@
 /** Plan and device → the changes for `wg set`, and the device's configuration as text. Pure. */
 import type { WgChange, WgDevice, WgPeer } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
+import { leaving } from './heirs.ts';
 import type { MeshPlan, PeerPlan } from './types.ts';
 
 const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
@@ -60,13 +61,15 @@ export function peerChanges(
   });
 }
 
-/** Peers of the device that the plan does not have. */
-export function peerRemovals(plan: MeshPlan, device: WgDevice): readonly WgChange[] {
-  const wanted = new Set(plan.peers.map(peer => peer.publicKey));
-  return device.peers
-    .filter(peer => !wanted.has(peer.publicKey))
+/** Peers of the device that the plan does not have, without those that are `held` a little longer. */
+export const peerRemovals = (
+  plan: MeshPlan,
+  device: WgDevice,
+  held: ReadonlyMap<PublicKey, number>,
+): readonly WgChange[] =>
+  leaving(plan, device)
+    .filter(peer => !held.has(peer.publicKey))
     .map(peer => ({ kind: 'remove', publicKey: peer.publicKey }));
-}
 
 const peerText = (peer: PeerPlan): string =>
   [

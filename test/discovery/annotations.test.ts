@@ -50,6 +50,8 @@ const values = {
   location: fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/),
   keepalive: fc.integer({ min: 0, max: 65_535 }),
   relay: fc.boolean(),
+  rotateKey: fc.stringMatching(/^[!-~]{1,63}$/),
+  keyRotated: fc.stringMatching(/^[!-~]{1,63}$/),
 } satisfies { readonly [K in keyof typeof annotations]: fc.Arbitrary<unknown> };
 
 for (const [key, arbitrary] of Object.entries(values)) {

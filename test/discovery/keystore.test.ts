@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { KEY_FILE, type KeyOwner, loadKey, renewKey } from '../../discovery/keystore.ts';
+import {
+  KEY_FILE,
+  type KeyOwner,
+  loadKey,
+  prepareKey,
+  renewKey,
+  takeNextKey,
+} from '../../discovery/keystore.ts';
 import { derivePublicKey } from '../../mesh/key.ts';
 import { temporaryFolder } from './helpers.ts';
 
@@ -111,4 +118,33 @@ test('renewKey replaces ours and keeps the old one aside', t => {
   assert.notEqual(second.publicKey, first.publicKey);
   assert.equal(loadKey(owner).publicKey, second.publicKey);
   assert.deepEqual(readdirSync(owner.dir).sort(), [KEY_FILE, `${KEY_FILE}.refused`]);
+});
+
+test('the next key lies beside ours until it takes its place, and nothing of the old one is left', t => {
+  const { owner, file } = setUp(t);
+  const first = loadKey(owner);
+  const both = prepareKey(owner, first, 'token');
+  assert.deepEqual(loadKey(owner), both);
+  assert.equal(both.privateKey, first.privateKey);
+  assert.equal(mode(file), '600');
+  const second = takeNextKey(owner, both);
+  assert.equal(second.publicKey, both.next?.publicKey);
+  assert.deepEqual(loadKey(owner), { ...second, rotated: 'token' });
+  for (const name of readdirSync(owner.dir))
+    assert.ok(!readFileSync(join(owner.dir, name), 'utf8').includes(first.privateKey), name);
+  assert.deepEqual(readdirSync(owner.dir), [KEY_FILE]);
+  // Asked for by a socket, without a token: the last one is still remembered.
+  const third = takeNextKey(owner, prepareKey(owner, second, undefined));
+  assert.equal(third.rotated, 'token');
+  assert.equal(loadKey(owner).publicKey, third.publicKey);
+});
+
+test('a damaged next key is an error, too', t => {
+  const { owner, file } = setUp(t);
+  prepareKey(owner, loadKey(owner), undefined);
+  const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  for (const next of [7, {}, { ...(json.next as object), publicKey: json.publicKey }]) {
+    writeFileSync(file, JSON.stringify({ ...json, next }));
+    assert.throws(() => loadKey(owner), /damaged: (its|of its) next/);
+  }
 });

@@ -74,6 +74,19 @@ test('differences: only what differs', () => {
   });
 });
 
+test('differences: of two keys either may stay, and a done rotation is told', () => {
+  const other = generateKey().publicKey;
+  const shows = (key: string) => ({ 'weft.network/public-key': key, 'weft.network/endpoints': '[]' });
+  const accepted = [wanted.publicKey, other];
+  assert.deepEqual(differences({ ...wanted, accepted }, shows(other)), {});
+  assert.deepEqual(differences({ ...wanted, accepted }, shows('another')), {
+    'weft.network/public-key': wanted.publicKey,
+  });
+  assert.deepEqual(differences({ ...wanted, rotated: 'x' }, shows(wanted.publicKey)), {
+    'weft.network/key-rotated': 'x',
+  });
+});
+
 test('publishes not before it has seen the Node, then once', async t => {
   const { clock, patches, publisher } = setUp(t);
   const it = publisher();

@@ -245,6 +245,23 @@ describe('a node that is gone', () => {
     await idle(bed, two);
   });
 
+  test('facts from disk take nothing from a peer that is alive under a newer key', async () => {
+    const bed = newBed();
+    const heir = node(3, { publicKey: peerKey(4) });
+    await bed.pass([node(1), other(2), heir]);
+    bed.kernel.handshake(WG_LINK, peerKey(4), bed.now());
+    bed.restart();
+    const holder = async () =>
+      (await bed.kernel.wg.dump(WG_LINK))?.peers.find(p => p.allowedIps.includes('10.42.3.0/24' as Cidr))
+        ?.publicKey;
+    await bed.pass(THREE, false);
+    assert.equal(await holder(), peerKey(4));
+    // Its session has ended, so the disk may be right.
+    bed.advance(180_000);
+    await bed.pass(THREE, false);
+    assert.equal(await holder(), peerKey(3));
+  });
+
   test('a podCIDR that moves to a new Node is never without a peer', async () => {
     const bed = newBed();
     await bed.pass();
@@ -258,16 +275,23 @@ describe('a node that is gone', () => {
     await bed.pass([node(1), other(2), heir], true, { ...bed.kernel, wg: { ...wg, set } });
     assert.deepEqual(
       calls.map(call => call.map(change => change.kind)),
-      [['peer', 'remove']],
+      [['peer']],
     );
-    const device = await bed.kernel.wg.dump(WG_LINK);
+    const there = async () =>
+      (await bed.kernel.wg.dump(WG_LINK))?.peers.map(p => [p.publicKey, p.allowedIps]);
+    const moved = [
+      [peerKey(2), ['10.42.2.0/24', 'fd42:0:0:2::/64']],
+      [peerKey(4), ['10.42.3.0/24', 'fd42:0:0:3::/64']],
+    ];
     assert.deepEqual(
-      device?.peers.map(p => [p.publicKey, p.allowedIps]),
-      [
-        [peerKey(2), ['10.42.2.0/24', 'fd42:0:0:2::/64']],
-        [peerKey(4), ['10.42.3.0/24', 'fd42:0:0:3::/64']],
-      ],
+      (await there())?.filter(([key]) => key !== peerKey(3)),
+      moved,
     );
+    // Packets under way still go out by the old peer, which goes a second later.
+    assert.deepEqual((await there())?.find(([key]) => key === peerKey(3))?.[1], []);
+    bed.advance(1_000);
+    await bed.pass([node(1), other(2), heir], true);
+    assert.deepEqual(await there(), moved);
   });
 });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plan } from '../../mesh/plan.ts';
-import { nextRound, type PeerMemory } from '../../mesh/rounds.ts';
+import { type MeshMemory, NO_MEMORY, nextRound } from '../../mesh/rounds.ts';
 import type { WgDevice, WgPeer } from '../../platform/linux/types.ts';
-import type { Endpoint, PublicKey } from '../../types.ts';
+import type { Endpoint } from '../../types.ts';
 import { facts, key, node } from './facts.ts';
 
 const BEST = '192.0.2.2:51820' as Endpoint;
@@ -40,11 +40,11 @@ const device = (...peers: readonly WgPeer[]): WgDevice => ({
 
 const publication = { before: true, at: 0 };
 
-const round = (memory: ReadonlyMap<PublicKey, PeerMemory>, there: WgDevice, now: number) =>
+const round = (memory: MeshMemory, there: WgDevice, now: number) =>
   nextRound(meshed, key(1), there, memory, publication, true, now);
 
 test('a device that lost the endpoint, as a new wireguard-go has, gets the best one at once', () => {
-  const first = round(new Map(), device(), 1_000);
+  const first = round(NO_MEMORY, device(), 1_000);
   assert.equal(first.endpoints.get(key(2)), BEST);
   const up = peer({ endpoint: BEST, latestHandshake: 1_100 });
   const second = round(first.memory, device(up), 2_000);
@@ -55,4 +55,34 @@ test('a device that lost the endpoint, as a new wireguard-go has, gets the best 
   const silent = device(peer({ endpoint: BEST }));
   assert.equal(round(second.memory, silent, 3_000).endpoints.size, 0);
   assert.equal(round(second.memory, silent, 9_000).endpoints.get(key(2)), NEXT);
+});
+
+test('a node with a new key is called at once where its old self is, which goes a second later', () => {
+  const ROAMED = '203.0.113.9:4500' as Endpoint;
+  const again = plan(facts([node(1), node(2, { publicKey: key(22), endpoints: [{ t: 'host', a: NEXT }] })]));
+  const old = peer({
+    endpoint: ROAMED,
+    latestHandshake: 900,
+    allowedIps: again.peers[0]?.allowedIps ?? [],
+  });
+  const look = (memory: MeshMemory, there: WgDevice, now: number) =>
+    nextRound(again, key(1), there, memory, publication, false, now);
+  const before = round(NO_MEMORY, device(old), 1_000).memory;
+  const first = look(before, device(old), 2_000);
+  assert.deepEqual([...first.endpoints], [[key(22), ROAMED]]);
+  assert.deepEqual([...first.memory.retiring.keys()], [key(2)]);
+  const heir = peer({
+    publicKey: key(22),
+    endpoint: ROAMED,
+    latestHandshake: 2_000,
+    allowedIps: old.allowedIps,
+  });
+  const both = device({ ...old, allowedIps: [] }, heir);
+  const soon = look(first.memory, both, 2_400);
+  assert.deepEqual([soon.endpoints.size, [...soon.memory.retiring.keys()], soon.again], [0, [key(2)], 600]);
+  assert.equal(look(soon.memory, both, 3_000).memory.retiring.size, 0);
+  // Of another node that has come to its networks nobody knows that it is there.
+  const other = plan(facts([node(1), node(3, { publicKey: key(33), podCidrs: old.allowedIps })]));
+  const moved = nextRound(other, key(1), device(old), before, publication, false, 2_000);
+  assert.deepEqual([...moved.endpoints], [[key(33), '192.0.2.3:51820']]);
 });
