@@ -22,6 +22,7 @@ export type Config = {
   readonly policyKeepConnections: boolean;
   readonly healthAddress: string;
   readonly healthPort: number;
+  readonly peerMetrics: 'all' | 'problem' | 'none';
   readonly cniBinDir: string;
   readonly cniConfDir: string;
   readonly logLevel: string;
@@ -56,6 +57,13 @@ const bool = parser({ type: 'boolean' }, v =>
 const text = (pattern: RegExp, shape: string): Parse =>
   parser({ type: 'string', pattern: pattern.source }, v =>
     typeof v === 'string' && pattern.test(v) ? ok(v) : fail(`is ${JSON.stringify(v)}, but must be ${shape}`),
+  );
+
+const oneOf = (...words: readonly string[]): Parse =>
+  parser({ enum: words }, v =>
+    typeof v === 'string' && words.includes(v)
+      ? ok(v)
+      : fail(`is ${JSON.stringify(v)}, but must be ${words.join(' or ')}`),
   );
 
 const list = (item: Parse): Parse =>
@@ -140,6 +148,11 @@ export const fields = {
     default: HEALTH_PORT,
     parse: integer(1, 65535),
     doc: 'Port of /healthz, /readyz and /metrics.',
+  },
+  peerMetrics: {
+    default: 'all',
+    parse: oneOf('all', 'problem', 'none'),
+    doc: 'Peers that have series of their own at /metrics: all (of more than 200 only those in trouble), problem: only those that are not established, or none.',
   },
   cniBinDir: { default: '/opt/cni/bin', parse: path, doc: 'Where the CNI binary is installed.' },
   cniConfDir: { default: '/etc/cni/net.d', parse: path, doc: 'Where the CNI configuration is installed.' },

@@ -19,6 +19,7 @@ import { startDiscovery } from '../discovery/discovery.ts';
 import { startHostWatch } from '../host/watch.ts';
 import { openProbes } from '../mesh/probe.ts';
 import { openMesh } from '../mesh/reconcile.ts';
+import { openMetrics } from '../metrics/registry.ts';
 import { forgetAddresses } from '../platform/linux/conntrack.ts';
 import { openFirewalls } from '../platform/linux/firewall.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
@@ -32,8 +33,10 @@ import { openMemos } from './memos.ts';
 import { newPass } from './pass.ts';
 import { openPaths } from './paths.ts';
 import { startProber } from './prober.ts';
-import { healthRoutes, statusRoutes } from './report.ts';
+import { recordCni, timed } from './recording.ts';
+import { healthRoutes, statusReport, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
+import { openScraper } from './scrape.ts';
 import { shimPath } from './shim.ts';
 import { sayChange } from './statechange.ts';
 import { openSweeping } from './sweeping.ts';
@@ -62,6 +65,7 @@ const stopSignal = (): Promise<string> =>
 export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptions): Promise<number> {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
   const startedAt = performance.now();
+  const metrics = openMetrics();
   const identity = openIdentity(STATE_DIR, nodeName);
   const stopRunner = openRunner(shimPath());
   const kernel = openKernel({
@@ -90,6 +94,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     failed: (_verb, error) => {
       if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
     },
+    served: recordCni(metrics),
     released: ips =>
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack')),
   });
@@ -133,7 +138,8 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     log,
   });
   const runner = startRunner({
-    run: () => pass.run().finally(() => host.passed(pass.report.outcome())),
+    run: () =>
+      timed(metrics, pass.run, pass.report.outcome)().finally(() => host.passed(pass.report.outcome())),
     onError: error =>
       log.warn(
         { error: error instanceof Error ? error.message : String(error) },
@@ -162,9 +168,16 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     rotateKey: pass.rotateKey,
     ...pass.report,
   };
+  const scraper = openScraper({
+    metrics,
+    config,
+    kernel,
+    status: () => statusReport(sources),
+    stuckFor: pass.report.stuckFor,
+  });
   const servers = [
-    await serveUnix(statusRoutes(sources), STATUS_SOCKET),
-    await serveTcp(healthRoutes(sources), config.healthAddress, config.healthPort),
+    await serveUnix(statusRoutes(sources, scraper.scrape), STATUS_SOCKET),
+    await serveTcp(healthRoutes(sources, scraper.scrape), config.healthAddress, config.healthPort),
   ];
   runner.mark();
 
@@ -174,6 +187,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   later.cancel();
   await host.stop();
   for (const server of servers) server.close();
+  scraper.close();
   await runner.stop();
   await cni.close();
   paths.stop();

@@ -8,12 +8,12 @@ import type { Discovery } from '../discovery/discovery.ts';
 import type { OwnKey } from '../mesh/apply.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
-import type { Address, Kernel } from '../platform/linux/types.ts';
+import type { Kernel } from '../platform/linux/types.ts';
 import { factsOf, ownCandidates, settingsOf, tunnelMtu } from './facts.ts';
 import type { Identity } from './identity.ts';
 import type { Installation } from './installation.ts';
 import { type Lasting, openLasting } from './lasting.ts';
-import { leftoverConfigs, leftoverLinks } from './leftovers.ts';
+import { leftoverConfigs } from './leftovers.ts';
 import type { Log } from './log.ts';
 import { openMeasuring } from './measuring.ts';
 import type { Paths } from './paths.ts';
@@ -51,7 +51,7 @@ export type Pass = {
     readonly outcome: () => Outcome | undefined;
     readonly runs: () => number;
     readonly stuckFor: () => number;
-    /** What other CNI plugins left on this node, a sentence each. */
+    /** What other CNI plugins left in the way of ours, a sentence each. */
     readonly leftovers: () => readonly string[];
     readonly rotation: () => RotationStatus;
   };
@@ -120,8 +120,6 @@ function onMove({ client, prober, log }: PassDeps): void {
   prober.askAll();
 }
 
-type Applied = { readonly outcome: Outcome; readonly addresses: readonly Address[] };
-
 /** A new key goes on the device last of all and then at once on our Node: in between we cannot send. */
 async function changeKey({ kernel }: PassDeps, outcome: Outcome, next: OwnKey): Promise<Outcome> {
   const { device } = outcome;
@@ -134,7 +132,7 @@ async function applyMesh(
   deps: PassDeps,
   whereabouts: Whereabouts,
   { key, change, accepted, rotated }: KeyOrder,
-): Promise<Applied> {
+): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
   const moved = whereabouts.moved(addresses);
@@ -152,13 +150,8 @@ async function applyMesh(
     if (change !== undefined) outcome = await changeKey(deps, outcome, change);
     discovery.publish({ publicKey: (change ?? key).publicKey, accepted, endpoints, ...done });
   }
-  return { outcome, addresses };
+  return outcome;
 }
-
-const findLeftovers = ({ config, installation }: PassDeps, { outcome, addresses }: Applied) => [
-  ...leftoverConfigs(config.cniConfDir, installation.others().earlier),
-  ...leftoverLinks(addresses, outcome.plan.self.podCidrs),
-];
 
 const soonest = (...waits: readonly (number | undefined)[]): number | undefined => {
   const given = waits.filter(ms => ms !== undefined);
@@ -188,9 +181,8 @@ export function newPass(deps: PassDeps): Pass {
 
   const whole = async (): Promise<number | undefined> => {
     const order = await rotation.next();
-    const applied = await applyMesh(deps, whereabouts, order);
-    outcome = applied.outcome;
-    leftovers = findLeftovers(deps, applied);
+    outcome = await applyMesh(deps, whereabouts, order);
+    leftovers = leftoverConfigs(deps.config.cniConfDir, deps.installation.others().earlier);
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);

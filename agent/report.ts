@@ -58,7 +58,7 @@ async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
 
-async function statusReport(s: ReportSources) {
+export async function statusReport(s: ReportSources) {
   const outcome = s.outcome();
   const all = parts(s);
   return {
@@ -96,9 +96,12 @@ async function ping(s: ReportSources, query: URLSearchParams): Promise<Answer> {
   return question.ok ? json(await s.prober.ping(question.value)) : text(question.error, 400);
 }
 
-export const healthRoutes = (s: ReportSources): Routes => ({
+type Scrape = () => Promise<Answer>;
+
+export const healthRoutes = (s: ReportSources, scrape: Scrape): Routes => ({
   '/healthz': () => healthz(s),
   '/readyz': () => readyz(s),
+  '/metrics': scrape,
 });
 
 /** Only asks: how it goes is in the status. */
@@ -108,8 +111,8 @@ function rotateKey(s: ReportSources): Answer {
 }
 
 /** For root on the node alone. */
-export const statusRoutes = (s: ReportSources): Routes => ({
-  ...healthRoutes(s),
+export const statusRoutes = (s: ReportSources, scrape: Scrape): Routes => ({
+  ...healthRoutes(s, scrape),
   '/status': async () => json(await statusReport(s)),
   '/ping': query => ping(s, query),
   'POST /rotate-key': () => rotateKey(s),

@@ -15,6 +15,10 @@ import type { Lease } from './lease.ts';
 const PORTS = `iifname "${VETH_PREFIX}*"`;
 const DROP = 'counter name spoofed_dropped drop';
 
+/** Written down by the kernel where a pod sends with a MAC that is not its own, so that somebody can be told. */
+export const STRANGERS = 'strangers';
+const STRANGER = `update @${STRANGERS} { iifname . ether saddr }`;
+
 /** Our table of the bridge family; its sets are filled element by element. */
 export const antiSpoofTable = (enabled: boolean): string =>
   [
@@ -29,11 +33,20 @@ export const antiSpoofTable = (enabled: boolean): string =>
     '  set port {',
     '    type ifname . ether_addr',
     '  }',
+    `  set ${STRANGERS} {`,
+    '    type ifname . ether_addr',
+    '    size 256',
+    '    flags dynamic,timeout',
+    '    timeout 10m',
+    '  }',
     '  chain ingress {',
     '    type filter hook prerouting priority -300; policy accept;',
+    // The node may route loopback addresses for hostPorts; a pod's packet must never find one of them.
+    `    ${PORTS} ip daddr 127.0.0.0/8 ${DROP}`,
+    `    ${PORTS} ip6 daddr ::1 ${DROP}`,
     ...(enabled
       ? [
-          `    ${PORTS} iifname . ether saddr != @port ${DROP}`,
+          `    ${PORTS} iifname . ether saddr != @port ${STRANGER} ${DROP}`,
           `    ${PORTS} ether type arp iifname . arp saddr ether . arp saddr ip != @pod4 ${DROP}`,
           `    ${PORTS} ether type ip iifname . ether saddr . ip saddr != @pod4 ${DROP}`,
           `    ${PORTS} icmpv6 type { nd-router-advert, nd-redirect } ${DROP}`,

@@ -25,6 +25,15 @@ const removeLink = async (kernel: LinuxKernel, link: string): Promise<void> =>
     if (!isNotFound(error)) throw error;
   });
 
+/**
+ * The same for a link that the binary should have removed. A look that does not wait for the kernel's
+ * lock on links, which others' removals hold for tens of milliseconds at a time.
+ */
+async function mustBeGone(kernel: LinuxKernel, link: string): Promise<void> {
+  const there = await kernel.sysctls.read(`ipv4/conf/${link}/forwarding`).catch(() => 'unknown');
+  if (there !== undefined) await removeLink(kernel, link);
+}
+
 /** Without a lease there may still be a link, of an ADD whose lease was lost. */
 export async function del(deps: VerbDeps, containerId: string, ifname: string): Promise<void> {
   const lease = deps.book.get(leaseKey({ containerId, ifname }));
@@ -80,7 +89,7 @@ export async function delOnRequest(
   session.afterwards(encodeRemoveLink(index));
   return async () => {
     await session.closed;
-    await removeLink(deps.kernel, lease.link);
+    await mustBeGone(deps.kernel, lease.link);
     await deps.limiter.remove(lease);
     deps.released(deps.book.release(lease, deps.now()));
     promise.done();

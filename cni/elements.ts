@@ -3,7 +3,7 @@ import { ipToBytes, parseIp } from '../ip.ts';
 import { macToBytes } from '../platform/linux/attrs.ts';
 import { concatKey, ifnameKey } from '../platform/linux/nfset.ts';
 import type { ElementChange } from '../platform/linux/types.ts';
-import { podElements } from './antispoof.ts';
+import { podElements, STRANGERS } from './antispoof.ts';
 import type { Lease } from './lease.ts';
 
 const SET = /^\tset (\w+) \{/;
@@ -19,17 +19,43 @@ function keyOf(link: string, mac: string, address: string | undefined): Buffer |
 /** An element as the change that deletes it, and the link that it is about. */
 export type ListedElement = ElementChange & { readonly link: string };
 
-export function listedElements(listing: string): readonly ListedElement[] {
+type Found = {
+  readonly set: string;
+  readonly link: string;
+  readonly mac: string;
+  readonly address: string | undefined;
+};
+
+function found(listing: string): readonly Found[] {
   let set = '';
   return listing.split('\n').flatMap(line => {
     set = SET.exec(line)?.[1] ?? (line === '\t}' ? '' : set);
     if (set === '') return [];
-    return [...line.matchAll(ELEMENT)].flatMap(([, link = '', mac = '', address]): ListedElement[] => {
+    return [...line.matchAll(ELEMENT)].map(([, link = '', mac = '', address]) => ({
+      set,
+      link,
+      mac,
+      address,
+    }));
+  });
+}
+
+export const listedElements = (listing: string): readonly ListedElement[] =>
+  found(listing)
+    .filter(({ set }) => set !== STRANGERS)
+    .flatMap(({ set, link, mac, address }): ListedElement[] => {
       const key = keyOf(link, mac, address);
       return key === undefined ? [] : [{ op: 'delete', set, key, link }];
     });
-  });
-}
+
+/** Links whose pods have lately sent with a MAC that is not theirs, each with the first such MAC. */
+export const strangeMacs = (listing: string): ReadonlyMap<string, string> =>
+  new Map(
+    found(listing)
+      .filter(({ set }) => set === STRANGERS)
+      .map(({ link, mac }) => [link, mac] as const)
+      .reverse(),
+  );
 
 /** The listing as `nft -t` would print it. */
 export const withoutElements = (listing: string): string =>

@@ -11,6 +11,7 @@ import type { Cidr, Ip } from '../types.ts';
 import type { Lease } from './lease.ts';
 import { ANY, podNeighbours, podRoutes } from './plumb.ts';
 import type { PodSide } from './session.ts';
+import { MAC_CURE } from './strangers.ts';
 
 export type HostView = {
   readonly links: ReadonlyMap<string, Link>;
@@ -81,7 +82,7 @@ async function routeFaults(
 
 /**
  * What is wrong inside the pod, whose routes by the runtime's record are `recorded`. A later
- * plugin may have added to it, changed the MAC, or taken a default route to itself.
+ * plugin may have added to it, or taken a default route to itself.
  */
 export async function podFaults(
   pod: PodSide,
@@ -96,6 +97,11 @@ export async function podFaults(
   const wanted: readonly string[] = lease.ips.map(hostCidr);
   return [
     ...(link.up ? [] : [`interface ${lease.ifname} is down in the pod`]),
+    ...(link.mac === lease.podMac
+      ? []
+      : [
+          `interface ${lease.ifname} has the MAC ${link.mac}, and not ${lease.podMac}, so that what it sends is dropped; ${MAC_CURE}`,
+        ]),
     ...wanted.filter(a => !addresses.includes(a)).map(a => `address ${a} is missing in the pod`),
     ...(await routeFaults(pod, lease, recorded)),
   ];

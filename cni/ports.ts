@@ -2,10 +2,11 @@
  * Ports of the node that lead to a pod (`hostPort`): how they are asked for, and the nft table that
  * forwards them. Pure. One lookup a packet, whatever the number of ports.
  *
- * Not by 127.0.0.1: the kernel would have to route loopback addresses (route_localnet), and then
- * neighbours of the node could reach what listens there (CVE-2020-8558).
+ * By 127.0.0.1 too, from the node alone: the pod then sees the gateway's address. For that the kernel routes
+ * loopback addresses (route_localnet) on the bridge and the pod's link, and on no other. What that opens
+ * (CVE-2020-8558) is shut: of what pods send, nothing to 127.0.0.0/8 gets past this table, nor past the anti-spoofing one.
  */
-import { PORTS_TABLE } from '../constants.ts';
+import { BRIDGE, PORTS_TABLE, VETH_PREFIX } from '../constants.ts';
 import { familyOf, ipToBytes, parseIp } from '../ip.ts';
 import { concatKey } from '../platform/linux/nfset.ts';
 import type { ElementChange } from '../platform/linux/types.ts';
@@ -39,11 +40,6 @@ function hostIpOf(given: unknown, mapping: unknown): Ip | undefined {
   if (given === undefined || given === null || ANY.includes(given as string)) return undefined;
   const ip = parseIp(typeof given === 'string' ? given : '');
   if (!ip.ok) throw badPort(mapping, 'has a hostIP that is no address');
-  if (ip.value.startsWith('127.') || ip.value === '::1')
-    throw badPort(
-      mapping,
-      'asks for a port on the loopback address, which would open the node’s own services to its neighbours (CVE-2020-8558); leave hostIP out, or name an address of the node',
-    );
   return ip.value;
 }
 
@@ -59,6 +55,11 @@ export function parsePort(mapping: unknown): PortMapping | undefined {
   const hostIp = hostIpOf(hostip, mapping);
   return { hostPort, containerPort, protocol: name as PortProtocol, ...(hostIp !== undefined && { hostIp }) };
 }
+
+/** Whether 127.0.0.1 leads to the pod too. */
+export const fromLoopback = (lease: Pick<Lease, 'ips' | 'ports'>): boolean =>
+  lease.ips.some(ip => familyOf(ip) === 4) &&
+  (lease.ports ?? []).some(({ hostIp }) => hostIp === undefined || hostIp.startsWith('127.'));
 
 const meet = (a: PortMapping, b: PortMapping): boolean =>
   a.hostPort === b.hostPort &&
@@ -169,31 +170,43 @@ export function portsTable(gateways: readonly Ip[]): string {
     `    type ${type} . ${type}`,
     '  }',
   ]);
-  const toPods = FAMILIES.flatMap(({ n, word, loopback }) => [
-    `    ${word} daddr ${loopback} return`,
+  const toPods = FAMILIES.flatMap(({ n, word }) => [
     `    dnat ${word} to ${word} daddr . meta l4proto . th dport map @own${n}`,
     `    dnat ${word} to meta l4proto . th dport map @any${n}`,
   ]);
-  const back = FAMILIES.flatMap(({ n, word }) =>
+  const back = FAMILIES.flatMap(({ n, word, loopback }) =>
     gateways
       .filter(gateway => familyOf(gateway) === n)
-      .map(
-        gateway => `    ct status dnat ${word} saddr . ${word} daddr @self${n} snat ${word} to ${gateway}`,
-      ),
+      .flatMap(gateway => [
+        `    ct status dnat ${word} saddr . ${word} daddr @self${n} snat ${word} to ${gateway}`,
+        // The kernel has no such way for ::1: there the node's process must choose another source.
+        ...(n === 4
+          ? [`    ct status dnat oifname "${VETH_PREFIX}*" ip saddr ${loopback} snat ip to ${gateway}`]
+          : []),
+      ]),
   );
-  const entrance = (hook: string): string[] => [
+  const entrance = (hook: string, ...before: readonly string[]): string[] => [
     `  chain ${hook} {`,
     `    type nat hook ${hook} priority -101; policy accept;`,
+    ...before,
     '    fib daddr type local jump to_pods',
     '  }',
   ];
+  const guard = [
+    '  chain guard {',
+    '    type filter hook prerouting priority -300; policy accept;',
+    ...FAMILIES.map(({ word, loopback }) => `    iifname "${BRIDGE}" ${word} daddr ${loopback} drop`),
+    '  }',
+  ];
+  const notFromOutside = FAMILIES.map(({ word, loopback }) => `    ${word} daddr ${loopback} return`);
   return [
     `table inet ${PORTS_TABLE} {`,
     ...maps,
     '  chain to_pods {',
     ...toPods,
     '  }',
-    ...entrance('prerouting'),
+    ...guard,
+    ...entrance('prerouting', ...notFromOutside),
     ...entrance('output'),
     '  chain postrouting {',
     '    type nat hook postrouting priority 98; policy accept;',

@@ -1,5 +1,5 @@
 /** Pods' hostPorts in the kernel: element by element with a pod, the whole table where that does not do. */
-import { PORTS_TABLE } from '../constants.ts';
+import { BRIDGE, PORTS_TABLE } from '../constants.ts';
 import { forgetUdpPorts } from '../platform/linux/conntrack.ts';
 import { isNotFound } from '../platform/linux/errors.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
@@ -9,7 +9,7 @@ import type { Book } from './book.ts';
 import { withoutElements } from './elements.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
-import { listedPorts, portAdds, portElements, portLines, portsTable } from './ports.ts';
+import { fromLoopback, listedPorts, portAdds, portElements, portLines, portsTable } from './ports.ts';
 
 export type Ports = {
   /** From now on they lead to the pod. */
@@ -24,6 +24,7 @@ export type Ports = {
 
 export type PortsDeps = {
   readonly nft: Kernel['nft'];
+  readonly sysctls: Kernel['sysctls'];
   readonly book: Book;
   readonly keyed: Keyed;
   readonly memos: TableMemos;
@@ -31,7 +32,17 @@ export type PortsDeps = {
 
 const has = (lease: Lease): boolean => (lease.ports ?? []).length > 0;
 
-export function openPorts({ nft, book, keyed, memos }: PortsDeps): Ports {
+const localnet = (link: string): string => `ipv4/conf/${link}/route_localnet`;
+
+/** Sets what is not so yet; a link that is gone has no such setting. */
+async function routeLocalnet(sysctls: Kernel['sysctls'], link: string, wanted: '0' | '1'): Promise<number> {
+  const value = await sysctls.read(localnet(link));
+  if (value === undefined || value === wanted) return 0;
+  await sysctls.write(localnet(link), wanted);
+  return 1;
+}
+
+export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Ports {
   let empty = false;
 
   const holders = (): readonly Lease[] => book.all().filter(has);
@@ -51,7 +62,16 @@ export function openPorts({ nft, book, keyed, memos }: PortsDeps): Ports {
     return Number(await ensureTable(checked, 'inet', PORTS_TABLE, portsTable(gateways), memos, true));
   }
 
+  /** The bridge is where answers come in, the pod's link where the question goes out. The guards are there by now. */
+  async function loopback(leases: readonly Lease[]): Promise<number> {
+    const links = leases.filter(fromLoopback).map(lease => lease.link);
+    let changes = await routeLocalnet(sysctls, BRIDGE, links.length > 0 ? '1' : '0');
+    for (const link of links) changes += await routeLocalnet(sysctls, link, '1');
+    return changes;
+  }
+
   async function clear(): Promise<number> {
+    await loopback([]);
     const there = (await nft.list('inet', PORTS_TABLE)) !== undefined;
     if (there) await nft.apply(`delete table inet ${PORTS_TABLE}\n`);
     empty = true;
@@ -67,6 +87,7 @@ export function openPorts({ nft, book, keyed, memos }: PortsDeps): Ports {
       // The first pod with a port, or a set that somebody else has changed.
       await whole(holders(), gateways);
     }
+    if (fromLoopback(lease)) await loopback([lease]);
     const udp = (lease.ports ?? []).filter(port => port.protocol === 'udp').map(port => port.hostPort);
     // Where there is no program for it, such flows end by themselves after 30 silent seconds.
     await forgetUdpPorts(udp).catch(() => {});
@@ -89,7 +110,8 @@ export function openPorts({ nft, book, keyed, memos }: PortsDeps): Ports {
     const leases = holders();
     if (leases.length === 0) return empty ? 0 : clear();
     // A verb that is under way has them half changed.
-    return leases.some(lease => keyed.busy(leaseKey(lease))) ? 0 : whole(leases, gateways);
+    if (leases.some(lease => keyed.busy(leaseKey(lease)))) return 0;
+    return (await whole(leases, gateways)) + (await loopback(leases));
   };
 
   const faults: Ports['faults'] = async lease => {

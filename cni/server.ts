@@ -21,6 +21,7 @@ import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
 import { openLimiter } from './shape.ts';
 import { answerVersion, parseRequest } from './spec.ts';
+import { newStrangers, type Stranger } from './strangers.ts';
 import { ensureAntiSpoofing, sweepPods } from './sweep.ts';
 import { runVerb, type VerbDeps } from './verbs.ts';
 
@@ -48,6 +49,8 @@ export type CniOptions = {
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
   /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
   readonly failed?: (verb: string, error: CniError) => void;
+  /** A call was answered, after so many milliseconds, with this code (0: done). For metrics. */
+  readonly served?: (verb: string, ms: number, code: number) => void;
   /** Addresses that have no holder any more. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
@@ -67,6 +70,7 @@ export type CniServer = {
       readonly free: string;
     })[];
     readonly verbs: Readonly<Record<string, VerbStats>>;
+    readonly strangers: readonly Stranger[];
   };
   readonly close: () => Promise<void>;
 };
@@ -76,11 +80,12 @@ const toCniError = (error: unknown): CniError =>
     ? error
     : new CniError(CODES.io, error instanceof Error ? error.message : String(error));
 
-function newCounters() {
+function newCounters(served: NonNullable<CniOptions['served']>) {
   const verbs = new Map<string, VerbStats>();
-  const count = (verb: string, ms: number, failed: boolean): void => {
+  const count = (verb: string, ms: number, code: number): void => {
+    served(verb, ms, code);
     const before = verbs.get(verb) ?? { calls: 0, errors: 0, lastMs: 0 };
-    verbs.set(verb, { calls: before.calls + 1, errors: before.errors + Number(failed), lastMs: ms });
+    verbs.set(verb, { calls: before.calls + 1, errors: before.errors + Number(code !== 0), lastMs: ms });
   };
   return { count, all: () => Object.fromEntries(verbs) };
 }
@@ -98,7 +103,7 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
     const request = parseRequest(hello);
     const answer = await runVerb(deps, request, session);
     session.finish(0, answer === '' ? '' : `${answer}\n`);
-    counters.count(verb, performance.now() - begin, false);
+    counters.count(verb, performance.now() - begin, 0);
     if (verb === 'ADD' || verb === 'DEL')
       deps.log.info(
         {
@@ -114,7 +119,7 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
     // Without an answer the binary turns to our successor.
     if (ends.stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));
-    counters.count(verb, performance.now() - begin, true);
+    counters.count(verb, performance.now() - begin, failure.code);
     ends.failed(verb, failure);
     deps.log.warn(
       { verb, code: failure.code, container: hello.env.get('CNI_CONTAINERID'), details: failure.details },
@@ -186,13 +191,14 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     readyWithin: gate.within,
     queue: openDelQueue(options.delQueueDir),
     leaving: new Set(),
-    ports: openPorts({ nft: kernel.nft, book, keyed, memos }),
+    ports: openPorts({ nft: kernel.nft, sysctls: kernel.sysctls, book, keyed, memos }),
     limiter: openLimiter({ kernel, book, keyed }),
+    strangers: newStrangers(log),
     readyMarker: options.readyMarker,
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
   };
-  const counters = newCounters();
+  const counters = newCounters(options.served ?? (() => {}));
   let stopping = false;
   const ends: Ends = { stopping: () => stopping, failed: options.failed ?? (() => {}) };
   const server = createServer(
@@ -240,6 +246,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     stats: () => ({
       pools: book.stats(now()).map(pool => ({ ...pool, size: String(pool.size), free: String(pool.free) })),
       verbs: counters.all(),
+      strangers: deps.strangers.all(),
     }),
     close: async () => {
       stopping = true;

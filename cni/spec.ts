@@ -168,6 +168,13 @@ function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly I
 
 const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/;
 
+/** Whether a MAC in small letters cannot be a pod's. */
+export const macFault = (mac: string): boolean =>
+  !MAC.test(mac) ||
+  (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 ||
+  mac === BRIDGE_MAC ||
+  mac === '00:00:00:00:00:00';
+
 /** By the conventions: environment, then `args.cni`, then `runtimeConfig`; the last one counts. */
 function requestedMac(conf: Json, args: ReadonlyMap<string, string>): string | undefined {
   const runtime = isObject(conf.runtimeConfig) ? conf.runtimeConfig.mac : undefined;
@@ -175,8 +182,7 @@ function requestedMac(conf: Json, args: ReadonlyMap<string, string>): string | u
   const given = [runtime, inline, args.get('MAC')].find(mac => mac !== undefined && mac !== '');
   if (given === undefined) return undefined;
   const mac = typeof given === 'string' ? given.toLowerCase().replaceAll('-', ':') : '';
-  const group = (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
-  if (!MAC.test(mac) || group || mac === BRIDGE_MAC || mac === '00:00:00:00:00:00')
+  if (macFault(mac))
     throw new CniError(
       CODES.badConfig,
       `the MAC asked for, ${JSON.stringify(given)}, cannot be a pod's`,

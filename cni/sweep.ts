@@ -23,6 +23,7 @@ async function deadElements(deps: VerbDeps, listing: string): Promise<readonly E
 /** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
 async function mendElements(deps: VerbDeps, listing: string): Promise<number> {
   const { kernel, book, keyed } = deps;
+  deps.strangers.note(listing, book.all());
   const quiet = book.all().filter(lease => !keyed.busy(leaseKey(lease)));
   const missing = missingElements(listing, quiet);
   const stray = await deadElements(deps, listing);

@@ -10,6 +10,7 @@ import { delOnRequest, free } from './del.ts';
 import type { DelQueue } from './delqueue.ts';
 import { missingElements } from './elements.ts';
 import { CniError, CODES } from './errors.ts';
+import { followMac } from './followmac.ts';
 import { hostFaults, podFaults, viewHost } from './inspect.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
@@ -18,6 +19,7 @@ import type { Ports } from './publish.ts';
 import type { Session } from './session.ts';
 import type { Limiter } from './shape.ts';
 import type { Request } from './spec.ts';
+import type { Strangers } from './strangers.ts';
 
 export type Ready = {
   readonly gateways: readonly Ip[];
@@ -38,6 +40,7 @@ export type VerbDeps = {
   readonly queue: DelQueue;
   readonly ports: Ports;
   readonly limiter: Limiter;
+  readonly strangers: Strangers;
   readonly readyMarker: string;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
@@ -58,16 +61,17 @@ async function check(deps: VerbDeps, request: Request, session: Session): Promis
       'CHECK needs prevResult',
       'the result of the ADD must be in the configuration',
     );
-  const lease = deps.book.get(keyOf(request));
-  if (lease === undefined)
+  const held = deps.book.get(keyOf(request));
+  if (held === undefined)
     throw new CniError(
       CODES.unknownContainer,
       `container ${request.containerId} has no ${request.ifname} here`,
     );
-  const missing = lease.ips.filter(ip => !request.prevResult?.ips.includes(ip));
+  const missing = held.ips.filter(ip => !request.prevResult?.ips.includes(ip));
   if (missing.length > 0) throw broken([`${missing.join(', ')} is held for the pod, but not in prevResult`]);
   const { gateways } = mustBeReady(deps.ready());
   const pod = await session.enter();
+  const lease = await followMac(deps, pod, held, request.prevResult, gateways);
   const [view, listing, inside] = await Promise.all([
     viewHost(deps.kernel),
     deps.kernel.nft.list('bridge', NFT_TABLE),

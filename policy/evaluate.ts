@@ -10,13 +10,14 @@ import type {
   Cluster,
   Decision,
   Direction,
+  NearMiss,
   NodeFacts,
   Packet,
   Peer,
   Pod,
   Policy,
+  PolicyKey,
   Port,
-  Rule,
   Side,
   Verdict,
 } from './types.ts';
@@ -79,18 +80,43 @@ function first<T>(list: readonly T[] | undefined, isMatch: (item: T) => boolean)
   return list === undefined ? undefined : null;
 }
 
-function decide(
+/** A rule with the indexes of the peer and the port that fit; null where none does. */
+type Fit = {
+  readonly policy: PolicyKey;
+  readonly rule: number;
+  readonly peer: number | undefined | null;
+  readonly port: number | undefined | null;
+};
+
+const isDecision = (fit: Fit): fit is Decision => fit.peer !== null && fit.port !== null;
+
+const nearMisses = (fits: readonly Fit[]): readonly NearMiss[] =>
+  fits
+    .filter(({ peer, port }) => (peer === null) !== (port === null))
+    .map(({ policy, rule, peer }) => ({ policy, rule, fits: peer === null ? 'port' : 'peer' }));
+
+/** `destinations` are the pods at the packet's destination address: port names are theirs. */
+const fitsOf = (
   cluster: Cluster,
-  policy: Policy,
-  rule: Rule,
-  index: number,
+  direction: Direction,
+  policies: readonly Policy[],
   packet: Packet,
   { other, destinations }: { readonly other: Ip; readonly destinations: readonly Pod[] },
-): readonly Decision[] {
-  const peer = first(rule.peers, one => peerMatches(cluster, policy, one, other));
-  const port = first(rule.ports, one => portMatches(one, packet, destinations));
-  return peer === null || port === null ? [] : [{ policy: policy.key, rule: index, peer, port }];
-}
+): readonly Fit[] =>
+  policies.flatMap(policy =>
+    (policy[direction] ?? []).map((rule, index) => ({
+      policy: policy.key,
+      rule: index,
+      peer: first(rule.peers, one => peerMatches(cluster, policy, one, other)),
+      port: first(rule.ports, one => portMatches(one, packet, destinations)),
+    })),
+  );
+
+const isolatingPolicies = (cluster: Cluster, direction: Direction, pod: Pod): readonly Policy[] =>
+  cluster.policies
+    .filter(policy => policy.namespace === pod.namespace && policy[direction] !== undefined)
+    .filter(policy => matches(policy.pods, pod.labels))
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
 
 function judge(cluster: Cluster, direction: Direction, own: Ip, other: Ip, packet: Packet): Side {
   if (cluster.unknown.includes(own)) return { kind: 'unknown' };
@@ -99,21 +125,15 @@ function judge(cluster: Cluster, direction: Direction, own: Ip, other: Ip, packe
   if (pod === undefined) return { kind: 'exempt', why: 'outside' };
   if (own === other) return { kind: 'exempt', why: 'itself' };
   if (isOf(nodeNamed(cluster, pod.node), other)) return { kind: 'exempt', why: 'ownNode' };
-  const isolating = cluster.policies
-    .filter(policy => policy.namespace === pod.namespace && matches(policy.pods, pod.labels))
-    .filter(policy => policy[direction] !== undefined)
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
-  if (isolating.length === 0) return { kind: 'open', pod: pod.key };
+  const policies = isolatingPolicies(cluster, direction, pod);
+  if (policies.length === 0) return { kind: 'open', pod: pod.key };
   const destinations = direction === 'ingress' ? [pod] : podsAt(cluster, other);
-  const by = isolating.flatMap(policy =>
-    (policy[direction] ?? []).flatMap((rule, n) =>
-      decide(cluster, policy, rule, n, packet, { other, destinations }),
-    ),
-  );
-  const keys = isolating.map(policy => policy.key);
+  const fits = fitsOf(cluster, direction, policies, packet, { other, destinations });
+  const by = fits.filter(isDecision);
+  const isolating = policies.map(policy => policy.key);
   return by.length > 0
-    ? { kind: 'allowed', pod: pod.key, isolating: keys, by }
-    : { kind: 'denied', pod: pod.key, isolating: keys };
+    ? { kind: 'allowed', pod: pod.key, isolating, by }
+    : { kind: 'denied', pod: pod.key, isolating, near: nearMisses(fits) };
 }
 
 const lets = (side: Side): boolean => side.kind !== 'denied' && side.kind !== 'unknown';

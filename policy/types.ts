@@ -247,6 +247,13 @@ export type Decision = {
   readonly port: number | undefined;
 };
 
+/** A rule whose peer fits and whose ports do not, or the other way round. */
+export type NearMiss = {
+  readonly policy: PolicyKey;
+  readonly rule: number;
+  readonly fits: 'peer' | 'port';
+};
+
 /** Why no policy speaks at this end. */
 export type Exemption =
   /** The address is no pod's: outside, a node, a hostNetwork pod. */
@@ -269,7 +276,13 @@ export type Side =
       /** Never empty. */
       readonly by: readonly Decision[];
     }
-  | { readonly kind: 'denied'; readonly pod: PodKey; readonly isolating: readonly PolicyKey[] };
+  | {
+      readonly kind: 'denied';
+      readonly pod: PodKey;
+      readonly isolating: readonly PolicyKey[];
+      /** Rules that fit by half, for whoever wonders why. */
+      readonly near: readonly NearMiss[];
+    };
 
 /** Both ends must allow. */
 export type Verdict = { readonly allowed: boolean; readonly egress: Side; readonly ingress: Side };

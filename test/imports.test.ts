@@ -67,6 +67,9 @@ const PURE = [
   'platform/linux/attrs.ts',
   'platform/linux/wgdump.ts',
   'agent/readiness.ts',
+  'metrics/table.ts',
+  'metrics/samples.ts',
+  'metrics/docs.ts',
 ];
 
 const EFFECTS = /^(node:(?!buffer$|util$)|netlink$|pino$|js-yaml$|@kubernetes\/)/;

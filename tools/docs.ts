@@ -1,11 +1,13 @@
 /**
- * Writes the pages that are made from the code's own tables: docs/annotations.md, docs/settings.md.
+ * Writes the pages that are made from the code's own tables: docs/annotations.md, docs/metrics.md and others.
  * `--check` writes nothing and fails where a page is stale.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { commandPage } from '../command/docs.ts';
 import { fields } from '../config.ts';
 import { annotationsPage } from '../discovery/docs.ts';
+import { metricsPage } from '../metrics/docs.ts';
 
 const DOCS = join(import.meta.dirname, '..', 'docs');
 
@@ -37,6 +39,8 @@ function settingsPage(): string {
 /** File beneath docs/ → its text. */
 const pages: Readonly<Record<string, string>> = {
   'annotations.md': annotationsPage(),
+  'command.md': await commandPage(),
+  'metrics.md': metricsPage(),
   'settings.md': settingsPage(),
 };
 

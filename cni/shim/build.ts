@@ -16,11 +16,13 @@ const SOURCES = [
   'monitor.c',
   'runner.c',
   'probe.c',
+  'unlink.c',
   'weft-cni.h',
   'loopback.h',
   'monitor.h',
   'runner.h',
   'probe.h',
+  'unlink.h',
 ];
 const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Os', '-static', '-s', '-Wl,--build-id=none'];
 

@@ -30,6 +30,7 @@
 #include "monitor.h"
 #include "runner.h"
 #include "probe.h"
+#include "unlink.h"
 #include "weft-cni.h"
 
 #define MAX_FRAME (2 << 20)
@@ -321,6 +322,7 @@ int main(int argc, char **argv) {
   const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && !strcmp(argv[1], "monitor")) return monitor(argv[2]);
+  if (argc == 3 && !strcmp(argv[1], "unlink")) return unlink_device(argv[2]);
   if (argc == 2 && !strcmp(argv[1], "runner")) return runner();
   if (argc == 8 && !strcmp(argv[1], "probe")) return probe(argv + 2);
   if (!command || !*command) {

@@ -17,7 +17,7 @@ import { wgOver } from './wg.ts';
 export type KernelOptions = {
   /** Where /proc/sys/net of this namespace can be written. */
   readonly sysctlBase?: string;
-  /** Path of the CNI binary: by it `watch` listens. Without it there is no watching. */
+  /** Path of the CNI binary: by it `watch` listens and links are removed. Without it there is no watching. */
   readonly monitor?: string;
   /** Told when the monitor ends by itself; it is started again. */
   readonly trouble?: (message: string) => void;
@@ -41,7 +41,16 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
   const changed = (): void => {
     changes += 1;
   };
-  const links = linksOn(rt);
+  const own = linksOn(rt);
+  // The kernel works in the sender's own time, 20 ms for a link: somebody else has to be the sender.
+  const removeElsewhere = async (name: string): Promise<void> => {
+    changed();
+    await exec([monitor ?? '', 'unlink', name]);
+  };
+  const links = {
+    ...own,
+    remove: monitor === undefined ? (name: string) => own.remove(name) : removeElsewhere,
+  };
   const indexes = indexesOn(links);
   const nft = nftOver(exec, changed);
   return {

@@ -6,6 +6,14 @@ import type { Nft } from './types.ts';
 
 const ABSENT = /No such file or directory|does not exist/;
 
+/** `counter NAME { packets N bytes N }`, once for each. */
+const parseCounters = (text: string): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    [...text.matchAll(/counter (\w+) \{\s*(?:comment "[^"]*"\s*)?packets (\d+)/g)].map(
+      ([, name, packets]) => [name, Number(packets)],
+    ),
+  );
+
 export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close: () => void } {
   let elements: SetElements | undefined;
   return {
@@ -16,6 +24,14 @@ export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close
     list: async (family, table, terse) => {
       try {
         return await exec(['nft', '-s', ...(terse ? ['-t'] : []), 'list', 'table', family, table]);
+      } catch (error) {
+        if (ABSENT.test((error as LinuxError).message)) return undefined;
+        throw error;
+      }
+    },
+    counters: async (family, table) => {
+      try {
+        return parseCounters(await exec(['nft', 'list', 'counters', 'table', family, table]));
       } catch (error) {
         if (ABSENT.test((error as LinuxError).message)) return undefined;
         throw error;

@@ -175,6 +175,8 @@ export interface Nft {
   apply(text: string): Promise<void>;
   /** `nft -s list table FAMILY NAME`; absent when there is no such table. `terse` leaves out set elements. */
   list(family: string, table: string, terse?: boolean): Promise<string | undefined>;
+  /** Packets that a table's named counters have counted; absent when there is no such table. */
+  counters(family: string, table: string): Promise<Readonly<Record<string, number>> | undefined>;
   /** Set elements in one atomic batch of up to 2,000, without a fork. Deleting what is not there is ENOENT. */
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }

@@ -103,11 +103,9 @@ test('ports that the node itself answers on are refused as hostPorts', async () 
 
 test('what other plugins left is in the status, and what is in weft’s way also an Event', async () => {
   for (const file of ['05-other.conflist', '99-late.conf']) writeFileSync(join(node.confDir, file), '{}');
-  await node.namespace.run(['sh', '-ec', 'ip link add cni0 type bridge; ip addr add 10.42.1.1/29 dev cni0']);
-  await until('leftovers', async () => (await status()).cni.leftovers.length === 2 || undefined);
+  await until('leftovers', async () => (await status()).cni.leftovers.length === 1 || undefined);
   const { otherConfigs, leftovers } = (await status()).cni;
   assert.deepEqual(otherConfigs, { earlier: ['05-other.conflist'], later: ['99-late.conf'] });
   assert.match(leftovers[0] ?? '', /uses .*05-other\.conflist and not weft/);
-  assert.match(leftovers[1] ?? '', /link cni0 has 10\.42\.1\.1\/29.*ip link delete cni0/);
-  await until('Events', () => events('WeftTrouble').length >= 2 || undefined);
+  await until('Events', () => events('WeftTrouble').some(text => text.includes('05-other')) || undefined);
 });

@@ -78,6 +78,10 @@ test('one way dropped, both ways dropped and an agent dead are told apart', asyn
   ]);
   assert.match(await weft(a, 'status'), /What is wrong\n {2}node1, peer node2: pending: packets of node2/);
   assert.match(await weft(a, 'ping', 'node2'), /0\/3/);
+  const metrics = await a.namespace.run(['curl', '-sS', 'http://127.0.0.1:9807/metrics']);
+  assert.match(metrics, /weft_peers\{state="pending"\} 2/);
+  assert.match(metrics, /weft_peer_established\{peer="node2"\} 0/);
+  assert.match(metrics, /weft_plaintext_dropped_packets_total 0/);
 });
 
 test('their end is said, and of a Node with a wrong key that no handshake comes of it', async () => {

@@ -4,7 +4,7 @@ import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
-import { benchPlan } from './plan.ts';
+import { benchPlan, benchPool } from './plan.ts';
 import { benchPolicy, printPolicy } from './policy.ts';
 import { benchBusy, benchScale } from './scale.ts';
 import { printRatio } from './stats.ts';
@@ -49,10 +49,8 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
       return { value, lines: cniLines(value) };
     }
     case 'scale': {
-      const value = await benchScale(250);
-      const { firstMs, lastMs } = value;
-      const line = `ADD about the 10th pod ${firstMs.toFixed(2)} ms, about the ${value.pods}th ${lastMs.toFixed(2)} ms: ratio ${(lastMs / firstMs).toFixed(3)}`;
-      return { value, lines: [line] };
+      const value = await benchScale(250, pairs);
+      return { value, lines: [printRatio(value.add), printRatio(value.del)] };
     }
     case 'busy': {
       const value = await benchBusy(1_000, say);
@@ -76,10 +74,12 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
     }
     case 'plan': {
       const value = benchPlan(1_000);
+      const pool = benchPool();
       return {
-        value,
+        value: { ...value, pool },
         lines: [
           `plan of ${value.nodes} nodes: ${value.planMs.toFixed(1)} ms, its text ${value.renderMs.toFixed(1)} ms`,
+          `an address of a /16 taken and freed: ${pool.emptyUs.toFixed(1)} µs, with ${pool.held} held ${pool.fullUs.toFixed(1)} µs`,
         ],
       };
     }

@@ -1,4 +1,5 @@
 /** The plan for 1,000 nodes, and its renderings: milliseconds. */
+import { newPool, type Pool } from '../../cni/ipam.ts';
 import { meshTable } from '../../mesh/nft.ts';
 import { plan } from '../../mesh/plan.ts';
 import { meshRoutes } from '../../mesh/routes.ts';
@@ -7,6 +8,30 @@ import { facts, node, settings } from '../mesh/facts.ts';
 import { median } from './stats.ts';
 
 export type PlanBench = { readonly nodes: number; readonly planMs: number; readonly renderMs: number };
+
+export type PoolBench = { readonly held: number; readonly emptyUs: number; readonly fullUs: number };
+
+/** Microseconds of one address taken and freed. */
+function takeUs(pool: Pool, rounds: number): number {
+  const times: number[] = [];
+  for (let n = 0; n < rounds; n += 1) {
+    const began = performance.now();
+    const taken = pool.take('ns/pod', n);
+    if (taken.kind === 'taken') pool.free(taken.ip, n);
+    times.push((performance.now() - began) * 1_000);
+  }
+  return median(times);
+}
+
+/** A /16 with a few pods, and one with all addresses but a hundred held. */
+export function benchPool(rounds = 2_000): PoolBench {
+  const cidr = '10.42.0.0/16' as Cidr;
+  const [empty, full] = [newPool(cidr), newPool(cidr)];
+  const held = 65_533 - 100;
+  for (let n = 0; n < held; n += 1) full.take(`ns/pod${n}`, 0);
+  takeUs(empty, rounds);
+  return { held, emptyUs: takeUs(empty, rounds), fullUs: takeUs(full, rounds) };
+}
 
 const many = (count: number) =>
   Array.from({ length: count }, (_, i) =>

@@ -8,13 +8,14 @@ import { until } from '../lab/wait.ts';
 import { weftList } from './lists.ts';
 import { call, newId, newSide, type Side } from './plugin.ts';
 import type { LoopDelay } from './probe.ts';
-import { median, quantile } from './stats.ts';
+import { median, quantile, type Ratio, ratioOf } from './stats.ts';
 
 export type ScaleBench = {
-  readonly pods: number;
-  /** Medians of ten ADDs each, milliseconds. */
-  readonly firstMs: number;
-  readonly lastMs: number;
+  readonly few: number;
+  readonly many: number;
+  /** ADD on the node with many pods to ADD on the one with few. */
+  readonly add: Ratio;
+  readonly del: Ratio;
 };
 
 export type Phase = { readonly add: Spread; readonly loop: LoopDelay };
@@ -43,16 +44,63 @@ async function withNode<T>(work: (lab: Lab, node: Member) => Promise<T>): Promis
   }
 }
 
-/** Inside a lab's namespaces. */
-export const benchScale = (pods: number): Promise<ScaleBench> =>
-  withNode(async (_lab, node) => {
-    const side = await weftOn(node, pods);
-    const times: number[] = [];
-    for (const pod of side.pods) times.push(await call(side, 'ADD', newId(), pod));
-    side.driver.end();
-    // The first five warm the agent up.
-    return { pods, firstMs: median(times.slice(5, 15)), lastMs: median(times.slice(-10)) };
-  });
+/** A node with `pods` pods, and one namespace more. */
+async function filled(lab: Lab, number: number, pods: number): Promise<Side> {
+  const node = await lab.join(number);
+  await untilInstalled(node);
+  const side = await weftOn(node, pods + 1);
+  for (const pod of side.pods.slice(0, pods)) await call(side, 'ADD', newId(), pod);
+  return side;
+}
+
+type Pair = { readonly add: number; readonly del: number };
+
+async function oneMore(side: Side): Promise<Pair> {
+  const [id, pod] = [newId(), side.pods.at(-1) as Namespace];
+  const pair = { add: await call(side, 'ADD', id, pod), del: await call(side, 'DEL', id, pod) };
+  // The link is removed after the answer.
+  await sleep(40);
+  return pair;
+}
+
+const REHEARSALS = 20;
+
+/**
+ * Inside a lab's namespaces. Two nodes, one nearly empty and one nearly full, get one pod more in
+ * turns, so that the machine's moods meet both.
+ */
+export async function benchScale(many: number, pairs: number): Promise<ScaleBench> {
+  const few = 10;
+  const lab = await startLab();
+  try {
+    const sides = [await filled(lab, 1, few - 1), await filled(lab, 2, many - 1)] as const;
+    for (let n = 0; n < REHEARSALS; n += 1) for (const side of sides) await oneMore(side);
+    const empty: Pair[] = [];
+    const full: Pair[] = [];
+    for (let n = 0; n < pairs; n += 1)
+      for (const [side, kept] of n % 2 === 0
+        ? ([
+            [sides[0], empty],
+            [sides[1], full],
+          ] as const)
+        : ([
+            [sides[1], full],
+            [sides[0], empty],
+          ] as const))
+        kept.push(await oneMore(side));
+    for (const side of sides) side.driver.end();
+    const ratio = (what: string, field: keyof Pair): Ratio =>
+      ratioOf(
+        `${what}, the ${many}th pod to the ${few}th`,
+        'ms',
+        full.map(pair => pair[field]),
+        empty.map(pair => pair[field]),
+      );
+    return { few, many, add: ratio('ADD', 'add'), del: ratio('DEL', 'del') };
+  } finally {
+    await lab.end();
+  }
+}
 
 const endpoints = (n: number, port: number): string =>
   JSON.stringify([{ t: 'ext', a: `198.51.${100 + (n >> 8)}.${n & 255}:${port}` }]);

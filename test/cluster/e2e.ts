@@ -1,4 +1,5 @@
 /** Kubernetes' own tests of networking, against a cluster that runs: what others will hold weft to. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.ts';
 import type { Cluster } from './cluster.ts';
@@ -32,11 +33,14 @@ const nameImages = async (cluster: Cluster): Promise<void> => {
 const NEVER =
   '\\[Feature:(LoadBalancer|Ingress|Networking-Performance|Example)|\\[Disruptive\\]|\\[Slow\\]|nginx';
 
+/** Such tests wait for minutes until somebody answers. */
+const WITHOUT_SCTP = existsSync('/proc/net/sctp') ? [] : ['SCTP|sctp'];
+
 /** Runs them, output passed on. @returns the exit code; 0 when all passed */
 export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<number> => {
   const [folder = ''] = await ensureBuilt(['e2e'], options.log);
   await nameImages(cluster);
-  const skip = [NEVER, options.skip].filter(Boolean).join('|');
+  const skip = [NEVER, ...WITHOUT_SCTP, options.skip].filter(Boolean).join('|');
   const runner = [
     join(folder, 'ginkgo'),
     `--procs=${options.parallel}`,

@@ -27,7 +27,7 @@ export const AGNHOST_IMAGE = 'localhost/weft-test/agnhost:2';
 export const COREDNS_IMAGE = 'localhost/weft-test/coredns:1';
 
 /** Programs copied from the machine, with their libraries, in this order: the first of a name stays. */
-const TOOLS = ['bash', 'curl', 'ping', 'ip'] as const;
+const TOOLS = ['bash', 'curl', 'ping', 'ip', 'nc'] as const;
 
 const PATH_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'] as const;
 

@@ -1,5 +1,5 @@
-/** Folders beside this file that hold a module of ours: `go` with programs, `e2e` with a package of tests. */
-export type OwnModule = 'own' | 'e2e';
+/** Modules of ours: `own` with programs, `e2e` with a package of tests, `libcni` with a small runtime. */
+export type OwnModule = 'own' | 'e2e' | 'libcni';
 
 /**
  * What the cluster is made of. A target is one call of the Go compiler; its key is made of everything below
@@ -88,6 +88,9 @@ export const targets = {
     'plugins/meta/tuning',
   ]),
   cnitool: published('cnitool', 'github.com/containernetworking/cni', CNITOOL, ['cnitool']),
+  /** Upstream's plugin that writes down what it is called with, and a runtime in one call. */
+  cniNoop: published('cni-noop', 'github.com/containernetworking/cni', CNITOOL, ['plugins/test/noop']),
+  libcni: { name: 'libcni', packages: ['.'], source: 'libcni', ldflags: '-s -w' },
   wireguardGo: {
     ...published('wireguard-go', 'golang.zx2c4.com/wireguard', WIREGUARD_GO),
     rename: { wireguard: 'wireguard-go' },

@@ -1,48 +1,21 @@
 /** Limits on what a pod sends and receives. Speeds are compared with each other, never with a clock of their own. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { LinuxError } from '../../platform/linux/errors.ts';
 import { openKernel } from '../../platform/linux/kernel.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { until } from '../lab/wait.ts';
-import {
-  type Added,
-  addPod,
-  type Bed,
-  type Call,
-  CONFIG,
-  call,
-  callPod,
-  clean,
-  inPod,
-  ip,
-  makeBridge,
-  newId,
-  newNetns,
-  startBed,
-} from './bed.ts';
+import { type Added, addPod, type Call, CONFIG, call, callPod, inPod, ip, newId, newNetns } from './bed.ts';
 import { remains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
 const HERE = '/proc/self/ns/net';
 
-let bed: Bed;
-
-before(async () => {
-  await makeBridge();
-  bed = await startBed();
-});
-
-afterEach(async () => {
-  await bed.stop();
-  await clean();
-  bed = await startBed();
-});
-
-after(() => bed.stop());
+const bed = useBed();
 
 const limited = (bandwidth: Readonly<Record<string, number>>): Call => ({
   config: { runtimeConfig: { bandwidth } },
@@ -122,15 +95,13 @@ test('DEL, a vanished namespace and a killed agent’s leftovers leave no link',
   await bed.cni.sweep();
   await gone(shaping(second));
   await ip('link', 'add', 'wb0123456789a', 'type', 'ifb');
-  await bed.stop();
-  bed = await startBed();
+  await bed.restart();
   await gone('wb0123456789a');
 });
 
 test('an agent that starts again keeps them, and what was taken away is put back', async () => {
   const pod = await addPod(limited(BOTH));
-  await bed.stop();
-  bed = await startBed();
+  await bed.restart();
   assert.equal((await callPod('CHECK', pod)).code, 0);
   assert.equal(await bed.cni.sweep(), 0);
   for (const harm of [
@@ -151,7 +122,7 @@ test('a kernel that cannot is a clear error, nothing is left, and others are ser
     what.startsWith('shape')
       ? Promise.reject(new LinuxError('ENOENT', what))
       : kernel.rt.change(what, ...rest);
-  bed = await startBed({ kernel: { ...kernel, rt: { ...kernel.rt, change } } });
+  await bed.start({ kernel: { ...kernel, rt: { ...kernel.rt, change } } });
   const answer = await call('ADD', { id: newId(), netns: await newNetns(), ...limited(BOTH) });
   assert.equal(answer.json?.code, 2, answer.stdout);
   assert.match(answer.json?.msg ?? '', /sch_tbf/);

@@ -1,44 +1,18 @@
 /** Checklist of the CNI contract, 45 to 60: CHECK, STATUS and GC. The real binary, a real server, real links. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { READY_MARKER } from '../../constants.ts';
 import { openKernel } from '../../platform/linux/kernel.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
-import {
-  type Added,
-  addPod,
-  type Bed,
-  CONFIG,
-  call,
-  callPod,
-  clean,
-  inPod,
-  ip,
-  makeBridge,
-  newId,
-  newNetns,
-  startBed,
-} from './bed.ts';
+import { type Added, addPod, CONFIG, call, callPod, inPod, ip, newId, newNetns } from './bed.ts';
 import { remains, untilNothingRemains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
-let bed: Bed;
-
-before(async () => {
-  await makeBridge();
-  bed = await startBed();
-});
-
-afterEach(async () => {
-  await bed.stop();
-  await clean();
-  bed = await startBed();
-});
-
-after(() => bed.stop());
+const bed = useBed();
 
 test('45 CHECK below 0.4.0 is code 1', async () => {
   const pod = await addPod({ version: '0.3.1' });
@@ -129,10 +103,47 @@ test('48 CHECK succeeds when a later plugin has added routes, addresses and inte
   assert.equal((await callPod('CHECK', pod, { config: { prevResult } })).code, 0);
 });
 
-test('48 CHECK succeeds when a later plugin has changed the MAC', async () => {
+const changeMac = (netns: string, mac: string): Promise<string> =>
+  inPod(netns, 'ip', 'link', 'set', 'eth0', 'address', mac);
+
+const answers = (netns: string, to: string): Promise<boolean> =>
+  inPod(netns, 'ping', '-n', '-c1', '-W1', to).then(
+    () => true,
+    () => false,
+  );
+
+test('48 CHECK succeeds when a later plugin has changed the MAC, and the pod is reached from then on', async () => {
   const pod = await addPod();
-  await inPod(pod.netns, 'ip', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:77');
-  assert.equal((await callPod('CHECK', pod)).code, 0);
+  const mac = '02:00:00:00:00:77';
+  await changeMac(pod.netns, mac);
+  assert.equal(await answers(pod.netns, CONFIG.gateways[0] ?? ''), false);
+  const interfaces = pod.result.interfaces?.map(one => (one.name === 'eth0' ? { ...one, mac } : one));
+  const prevResult = { ...pod.result, interfaces };
+  assert.equal((await callPod('CHECK', pod, { config: { prevResult } })).code, 0);
+  for (const gateway of CONFIG.gateways) assert.ok(await answers(pod.netns, gateway));
+  assert.ok(await answers('/proc/self/ns/net', pod.v6));
+  assert.equal(await bed.cni.sweep(), 0);
+  await bed.restart();
+  assert.ok(await answers(pod.netns, CONFIG.gateways[0] ?? ''), 'an agent that starts again knows it');
+  // The one of before is nobody's now.
+  await changeMac(pod.netns, pod.result.interfaces?.find(one => one.name === 'eth0')?.mac ?? '');
+  assert.equal(await answers(pod.netns, CONFIG.gateways[0] ?? ''), false);
+  assert.equal((await callPod('DEL', pod)).code, 0);
+  await untilNothingRemains();
+});
+
+test('a MAC that the pod took for itself is an error of CHECK, and told once, with the cure', async () => {
+  const pod = await addPod({ env: { CNI_ARGS: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=cart' } });
+  await changeMac(pod.netns, '02:00:00:00:00:78');
+  const { json } = await callPod('CHECK', pod);
+  assert.equal(json?.code, 100);
+  assert.match(json?.msg ?? '', /has the MAC 02:00:00:00:00:78.*have weft give it/);
+  assert.equal(await answers(pod.netns, CONFIG.gateways[0] ?? ''), false);
+  for (let n = 0; n < 2; n++) assert.equal(await bed.cni.sweep(), 0);
+  const [stranger, ...others] = bed.cni.stats().strangers;
+  assert.deepEqual(others, []);
+  assert.deepEqual([stranger?.pod, stranger?.mac], ['shop/cart', '02:00:00:00:00:78']);
+  assert.equal(bed.lines.filter(line => line.message.includes('not its own')).length, 1);
 });
 
 test('49 without an agent CHECK is code 11', async () => {
@@ -140,7 +151,7 @@ test('49 without an agent CHECK is code 11', async () => {
   await bed.stop();
   const answer = await callPod('CHECK', pod);
   assert.equal(answer.json?.code, 11);
-  bed = await startBed();
+  await bed.start();
 });
 
 test('50 STATUS and GC below 1.1.0 are code 1', async () => {
@@ -159,21 +170,20 @@ test('52 STATUS is code 50 until the first readiness since boot, with and withou
   assert.equal((await call('STATUS')).json?.code, 50);
   await bed.stop();
   assert.equal((await call('STATUS')).json?.code, 50);
-  bed = await startBed();
+  await bed.start();
 });
 
 test('52 on purpose: after that STATUS succeeds without an agent, since an error takes the node’s pods out of service', async () => {
   writeFileSync(READY_MARKER, '');
   await bed.stop();
   assert.equal((await call('STATUS')).code, 0);
-  bed = await startBed({}, { reason: 'the API server is away' });
+  await bed.start({}, { reason: 'the API server is away' });
   assert.equal((await call('STATUS')).code, 0);
 });
 
 test('53 on purpose: a full pool is an error of ADD and not of STATUS', async () => {
   writeFileSync(READY_MARKER, '');
-  await bed.stop();
-  bed = await startBed({}, { ...CONFIG, podCidrs: ['10.42.1.0/30'] as unknown as typeof CONFIG.podCidrs });
+  await bed.restart({}, { ...CONFIG, podCidrs: ['10.42.1.0/30'] as unknown as typeof CONFIG.podCidrs });
   await addPod();
   assert.equal((await call('ADD', { id: newId(), netns: await newNetns() })).json?.code, 101);
   assert.equal((await call('STATUS')).code, 0);
@@ -246,7 +256,7 @@ test('59 GC goes on past an attachment that cannot be removed, and names it', as
   let stuck = '';
   const remove = (name: string): Promise<void> =>
     name === stuck ? Promise.reject(new Error('it is stuck')) : kernel.links.remove(name);
-  bed = await startBed({ kernel: { ...kernel, links: { ...kernel.links, remove } } });
+  await bed.start({ kernel: { ...kernel, links: { ...kernel.links, remove } } });
   const pods = [await addPod(), await addPod(), await addPod()] as const;
   stuck = pods[1].link;
   const answer = await gc([]);
@@ -286,5 +296,5 @@ test('60 GC under load does not hit ADDs that began before or after it', async (
 test('GC without an agent succeeds: the sweep of its start does the same', async () => {
   await bed.stop();
   assert.equal((await gc([])).code, 0);
-  bed = await startBed();
+  await bed.start();
 });

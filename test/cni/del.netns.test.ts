@@ -1,47 +1,24 @@
 /** Checklist of the CNI contract, 36 to 44: DEL. The real binary, a real server, real links. */
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { DEL_QUEUE_DIR } from '../../constants.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { until } from '../lab/wait.ts';
-import {
-  addPod,
-  type Bed,
-  CONFIG,
-  call,
-  callPod,
-  clean,
-  inPod,
-  ip,
-  makeBridge,
-  newId,
-  startBed,
-} from './bed.ts';
+import { addPod, CONFIG, call, callPod, inPod, ip, newId } from './bed.ts';
 import { remains, untilNothingRemains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
-let bed: Bed;
 let released: string[] = [];
 
-const start = async (): Promise<void> => {
-  bed = await startBed({ released: ips => void released.push(...ips) });
-};
-
-before(async () => {
-  await makeBridge();
-  await start();
+const bed = useBed({
+  start: () => [{ released: ips => void released.push(...ips) }],
+  cleaned: async () => {
+    released = [];
+  },
 });
-
-afterEach(async () => {
-  await bed.stop();
-  await clean();
-  released = [];
-  await start();
-});
-
-after(() => bed.stop());
 
 const used = (): number[] => bed.cni.stats().pools.map(pool => pool.used);
 
@@ -143,7 +120,7 @@ test('42 without an agent DEL succeeds at once and is carried out later', async 
     ['0', '0', '0'],
   );
   for (const { ms } of answers) assert.ok(ms < 5_000, `${ms}`);
-  await start();
+  await bed.start();
   assert.equal((await callPod('CHECK', living)).code, 0);
   assert.equal((await callPod('DEL', living)).code, 0);
   await untilNothingRemains();
@@ -159,7 +136,7 @@ test('42 ids and names with dots are kept apart in the queue', async () => {
   ] as const)
     assert.equal((await callPod('DEL', pod, { ifname })).code, 0);
   assert.equal(readdirSync(DEL_QUEUE_DIR).length, 2);
-  await start();
+  await bed.start();
   await untilNothingRemains();
 });
 
@@ -168,7 +145,7 @@ test('42 ADD of the same name carries a DEL out that still waits, and is not hit
   await bed.stop();
   assert.equal((await callPod('DEL', pod)).code, 0);
   // As after a start, before the first sweep has come to it.
-  bed = await startBed({}, { reason: 'not yet' });
+  await bed.start({}, { reason: 'not yet' });
   bed.cni.configure(CONFIG);
   const sweeping = bed.cni.sweep();
   const again = await addPod({ id: pod.id, netns: pod.netns });
@@ -184,7 +161,7 @@ test('42 a damaged file in the queue stops nobody', async () => {
   assert.equal((await callPod('DEL', pod)).code, 0);
   writeFileSync(`${DEL_QUEUE_DIR}/a:damaged`, 'x');
   writeFileSync(`${DEL_QUEUE_DIR}/.half-written`, 'x');
-  await start();
+  await bed.start();
   await until(
     'the damaged file to be dropped',
     () => !readdirSync(DEL_QUEUE_DIR).includes('a:damaged') || undefined,

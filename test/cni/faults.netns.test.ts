@@ -1,27 +1,16 @@
 /** Each step of ADD and DEL fails in turn: nothing is left, and the next call succeeds. */
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { RUN_DIR } from '../../constants.ts';
 import { LinuxError } from '../../platform/linux/errors.ts';
 import { type LinuxKernel, openKernel } from '../../platform/linux/kernel.ts';
 import type { Rtnl } from '../../platform/linux/rtnl.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
-import {
-  addPod,
-  type Bed,
-  type Call,
-  call,
-  callPod,
-  clean,
-  inPod,
-  makeBridge,
-  newId,
-  newNetns,
-  startBed,
-} from './bed.ts';
+import { addPod, type Call, call, callPod, clean, inPod, newId, newNetns } from './bed.ts';
 import { remains, untilNothingRemains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
@@ -81,18 +70,9 @@ function fused(kernel: LinuxKernel, fuse: Fuse): LinuxKernel {
   };
 }
 
-let bed: Bed;
 const fuse: Fuse = { left: 0, blown: undefined };
 
-before(async () => {
-  await makeBridge();
-  bed = await startBed({ kernel: fused(openKernel(), fuse) });
-});
-
-after(async () => {
-  await bed.stop();
-  await clean();
-});
+const bed = useBed({ each: false, start: () => [{ kernel: fused(openKernel(), fuse) }] });
 
 const used = (): number[] => bed.cni.stats().pools.map(pool => pool.used);
 
@@ -164,7 +144,7 @@ test('a full tmpfs: ADD is an error that says so and leaves nothing, DEL succeed
   await bed.stop();
   await here(['mount', '--move', '/mnt', RUN_DIR]);
   try {
-    bed = await startBed({ kernel: fused(openKernel(), fuse) });
+    await bed.start({ kernel: fused(openKernel(), fuse) });
     await here(['sh', '-c', `dd if=/dev/zero of=${filler} bs=4k 2>/dev/null; true`]);
     assert.throws(() => writeFileSync(`${RUN_DIR}/probe`, 'x'.repeat(5000)), /ENOSPC/);
     const answer = await call('ADD', { id: newId(), netns: await newNetns() });
@@ -179,5 +159,5 @@ test('a full tmpfs: ADD is an error that says so and leaves nothing, DEL succeed
   }
   assert.ok(existsSync(RUN_DIR));
   await clean();
-  bed = await startBed({ kernel: fused(openKernel(), fuse) });
+  await bed.start({ kernel: fused(openKernel(), fuse) });
 });

@@ -15,8 +15,20 @@ export const ether = (dst: string, src: string, type: number, ...payload: readon
 
 const UDP = Buffer.concat([u16(5000), u16(5001), u16(8), u16(0)]);
 
-export const ipv4 = (src: string, dst: string): Buffer =>
-  Buffer.concat([Buffer.from([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]), ipBytes(src), ipBytes(dst), UDP]);
+/** Ones' complement of the ones' complement sum of 16-bit words (RFC 1071). */
+function checksum(header: Buffer): Buffer {
+  let sum = 0;
+  for (let n = 0; n < header.length; n += 2) sum += header.readUInt16BE(n);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return u16(~sum & 0xffff);
+}
+
+export const ipv4 = (src: string, dst: string, protocol = 17, payload = UDP): Buffer => {
+  const length = u16(20 + payload.length);
+  const before = Buffer.concat([Buffer.from([0x45, 0]), length, Buffer.from([0, 0, 0, 0, 64, protocol])]);
+  const addresses = Buffer.concat([ipBytes(src), ipBytes(dst)]);
+  return Buffer.concat([before, checksum(Buffer.concat([before, addresses])), addresses, payload]);
+};
 
 export const ipv6 = (src: string, dst: string, next: number, ...payload: readonly Buffer[]): Buffer => {
   const body = Buffer.concat(payload);

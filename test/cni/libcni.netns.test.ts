@@ -1,76 +1,20 @@
-/** libcni as the client: upstream's cnitool with its caches, alone and in chains with upstream's plugins. */
+/** libcni as the client: upstream's cnitool with its caches. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { CONFLIST, conflist } from '../../cni/install.ts';
+import { test } from 'node:test';
+import { conflist } from '../../cni/install.ts';
 import { READY_MARKER } from '../../constants.ts';
-import { ensureBuilt, isBuilt } from '../cluster/build.ts';
-import { here, RunError } from '../lab/namespace.ts';
+import { RunError } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import type { CniResult } from '../lab/runtime.ts';
-import { type Bed, BINARY, clean, inPod, ip, makeBridge, newNetns, startBed } from './bed.ts';
+import { ip, newNetns } from './bed.ts';
+import { add, CACHE, chain, configure, skip, tool, useChains, WEFT } from './chain.ts';
 import { remains, untilNothingRemains } from './remains.ts';
 
 await enterLab(import.meta.filename);
 
-const BIN = '/mnt/cni-bin';
-const CONF = '/mnt/cni-conf';
-const CACHE = '/var/lib/cni/results';
-
-const hasGo = (): boolean => {
-  try {
-    execFileSync('go', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-const skip =
-  (isBuilt('cnitool') && isBuilt('cniPlugins')) || hasGo()
-    ? false
-    : 'cnitool is built with Go, and there is none';
-
-let bed: Bed;
-let cnitool: string;
-
-before(async () => {
-  if (skip !== false) return;
-  const [tool = '', plugins = ''] = await ensureBuilt(['cnitool', 'cniPlugins']);
-  cnitool = join(tool, 'cnitool');
-  for (const dir of [BIN, CONF]) mkdirSync(dir);
-  copyFileSync(BINARY, join(BIN, 'weft-cni'));
-  for (const file of readdirSync(plugins)) copyFileSync(join(plugins, file), join(BIN, file));
-  // libcni keeps its cache there; the host's own is not ours.
-  await here(['mount', '-t', 'tmpfs', 'tmpfs', '/var/lib']);
-  await makeBridge();
-  bed = await startBed();
-});
-
-afterEach(async () => {
-  if (skip !== false) return;
-  await bed.stop();
-  await clean();
-  rmSync(CACHE, { recursive: true, force: true });
-  bed = await startBed();
-});
-
-after(() => bed?.stop());
-
-const configure = (text: string): void => writeFileSync(join(CONF, CONFLIST), text);
-
-const chain = (cniVersion: string, ...plugins: readonly object[]): void =>
-  configure(JSON.stringify({ cniVersion, name: 'weft', plugins }));
-
-const WEFT = { type: 'weft-cni' } as const;
-
-const tool = (verb: string, netns: string, env: Readonly<Record<string, string>> = {}): Promise<string> =>
-  here([cnitool, verb, 'weft', netns], { env: { CNI_PATH: BIN, NETCONFPATH: CONF, ...env } });
-
-const add = async (netns: string, env: Readonly<Record<string, string>> = {}): Promise<CniResult> =>
-  JSON.parse(await tool('add', netns, env)) as CniResult;
+const bed = useChains();
 
 const cached = (): readonly string[] => readdirSync(CACHE);
 
@@ -109,32 +53,6 @@ test('an address asked for through the capability ips', { skip }, async () => {
   chain('1.1.0', { ...WEFT, capabilities: { ips: true } });
   const result = await add(await newNetns(), { CAP_ARGS: JSON.stringify({ ips: ['10.42.1.77/24'] }) });
   assert.equal(result.ips[0]?.address, '10.42.1.77/32');
-});
-
-test('before tuning: both work, CHECK passes, DEL takes both away', { skip }, async () => {
-  const key = 'net.ipv4.conf.eth0.arp_filter';
-  chain('1.1.0', WEFT, { type: 'tuning', sysctl: { [key]: '1' } });
-  const netns = await newNetns();
-  const result = await add(netns);
-  assert.equal(result.interfaces.find(one => one.sandbox === netns)?.name, 'eth0');
-  assert.equal((await inPod(netns, 'sysctl', '-n', key)).trim(), '1');
-  assert.equal(await tool('check', netns), '');
-  await inPod(netns, 'ip', 'route', 'del', 'default');
-  await assert.rejects(tool('check', netns), /the route 0\.0\.0\.0\/0 by eth0 is missing in the pod/);
-  await tool('del', netns);
-  await untilNothingRemains();
-});
-
-test('in a chain with portmap as k3s has it', { skip }, async () => {
-  chain('1.0.0', WEFT, { type: 'portmap', capabilities: { portMappings: true }, backend: 'nftables' });
-  const netns = await newNetns();
-  const ports = { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] };
-  const env = { CAP_ARGS: JSON.stringify(ports) };
-  const result = await add(netns, env);
-  assert.equal(result.ips.length, 2);
-  assert.match(await here(['nft', 'list', 'ruleset']), /8080/);
-  await tool('del', netns, env);
-  await untilNothingRemains();
 });
 
 test('add twice is an error that libcni passes on, and the pod keeps what it had', { skip }, async () => {
@@ -176,7 +94,7 @@ test('del while the agent is away, and again when it is back', { skip }, async (
   await add(netns);
   await bed.stop();
   await tool('del', netns);
-  bed = await startBed();
+  await bed.start();
   await untilNothingRemains();
   await tool('del', netns);
 });
@@ -185,8 +103,7 @@ test('what libcni keeps of a result can be used for CHECK after the agent’s re
   configure(conflist());
   const netns = await newNetns();
   const result = await add(netns);
-  await bed.stop();
-  bed = await startBed();
+  await bed.restart();
   assert.equal(await tool('check', netns), '');
   const file = join(CACHE, cached()[0] ?? '');
   assert.deepEqual((JSON.parse(readFileSync(file, 'utf8')) as { result: CniResult }).result.ips, result.ips);

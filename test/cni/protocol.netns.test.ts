@@ -1,37 +1,17 @@
 /** Checklist of the CNI contract, 1 to 17: environment, stdin, versions, errors. The real binary, a real server. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { enterLab } from '../lab/reenter.ts';
-import {
-  type Answer,
-  addPod,
-  type Bed,
-  call,
-  callPod,
-  clean,
-  makeBridge,
-  newId,
-  newNetns,
-  startBed,
-} from './bed.ts';
+import { type Answer, addPod, call, callPod, newId, newNetns } from './bed.ts';
 import { untilNothingRemains } from './remains.ts';
+import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
 
 const VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
 const NETNS = '/run/netns/any';
 
-let bed: Bed;
-
-before(async () => {
-  await makeBridge();
-  bed = await startBed();
-});
-
-after(async () => {
-  await bed.stop();
-  await clean();
-});
+const bed = useBed({ each: false });
 
 /** An error as the specification wants it: exit status, one JSON object on stdout, the request's version. */
 function assertError(answer: Answer, code: number, version = '1.1.0'): void {

@@ -14,8 +14,12 @@ const ours = (list: Ip, field: string, what: string, value: string): string[] =>
     .filter(one => one[field]?.startsWith('wv'))
     .map(one => `${what} ${one[field]} ${one[value] ?? ''}`.trim());
 
+/** A listing of the table without what the kernel wrote down about strangers, which is forgotten by itself. */
+export const withoutStrangers = (listing: string): string =>
+  listing.replace(/\tset strangers \{.*?\n\t\}/s, '');
+
 async function elements(): Promise<string[]> {
-  const text = await here(['sh', '-c', 'nft list table bridge weft 2>/dev/null; true']);
+  const text = withoutStrangers(await here(['sh', '-c', 'nft list table bridge weft 2>/dev/null; true']));
   return [...text.matchAll(/"(wv[^"*]+)" \. [0-9a-f:]+(?: \. ([0-9a-f.:]+))?/g)].map(([, link, ip]) =>
     `element ${link} ${ip ?? ''}`.trim(),
   );

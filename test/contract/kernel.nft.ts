@@ -35,6 +35,14 @@ export function nftCases(subject: Subject): void {
       assert.equal(await nft.list('bridge', TABLE), undefined);
     });
 
+    test('named counters are read by name', async () => {
+      await nft.apply(
+        table('  counter a { }\n  counter b { }\n  chain c {\n    ip saddr 192.0.2.1 counter name a\n  }'),
+      );
+      assert.deepEqual(await nft.counters('inet', TABLE), { a: 0, b: 0 });
+      assert.equal(await nft.counters('inet', 'no_such_table'), undefined);
+    });
+
     test('a table is replaced and removed in one transaction', async () => {
       await nft.apply(table('  chain old {\n  }'));
       await nft.apply(`table inet ${TABLE} {\n}\ndelete table inet ${TABLE}\n${table('  chain new {\n  }')}`);

@@ -123,6 +123,14 @@ export const fakeNft = (state: State): Nft => ({
     const table = state.tables.get(`${family} ${name}`);
     return table && printTable(`${family} ${name}`, table, terse);
   },
+  counters: async (family, name) => {
+    state.spawned.push(`nft list counters table ${family} ${name}`);
+    const found = state.tables.get(`${family} ${name}`)?.items.flatMap(({ header }) => {
+      const counter = /^counter (\w+)$/.exec(header)?.[1];
+      return counter === undefined ? [] : [[counter, 0] as const];
+    });
+    return found && Object.fromEntries(found);
+  },
   elements: async (family, name, changes) => {
     if (changes.length === 0) return;
     state.changes += 1;
