@@ -5,58 +5,51 @@
  */
 import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
-import { type Blocks, blockKey, newBlocks } from './blocks.ts';
-import { boxesOf, disjoint, type Interval } from './boxes.ts';
+import { boxesOf, disjoint, networkWithout } from './boxes.ts';
 import { type Bound, byKey, newClasses, sameList } from './classes.ts';
-import { type Groups, newGroups } from './groups.ts';
-import type { Class, Part } from './parts.ts';
+import { newGroups } from './groups.ts';
+import { newNodes } from './nodes.ts';
+import type { Class, GroupSpec } from './parts.ts';
 import type { Box, Chain, ChainId, Cluster, Direction, Entry, Group, RuleSet, Target } from './types.ts';
 
-type Blocked = Part & { readonly kind: 'block' };
-
-const blocksOf = (one: Class): readonly Blocked[] => one.parts.filter(part => part.kind === 'block');
-
-/** `addresses` are those of the class's blocks, in order. */
-const boxesFrom = (one: Class, addresses: readonly (readonly Interval[])[]): readonly Box[] =>
+const boxesFrom = ({ parts, families }: Class): readonly Box[] =>
   disjoint(
-    blocksOf(one)
-      .flatMap(({ cidr, spans }, n) =>
-        spans.flatMap(({ protocols, ports }) =>
-          boxesOf(familyOf(cidr), addresses[n] ?? [], protocols, ports),
-        ),
-      )
-      .filter(box => one.families.includes(box.family)),
+    parts
+      .flatMap(part => {
+        if (part.kind !== 'block') return [];
+        const inside = networkWithout(part.cidr, part.excepts);
+        return part.spans.flatMap(({ protocols, ports }) =>
+          boxesOf(familyOf(part.cidr), inside, protocols, ports),
+        );
+      })
+      .filter(box => families.includes(box.family)),
   );
 
-const entriesOf = (one: Class, groups: Groups): readonly Entry[] =>
+type GroupOf = (spec: GroupSpec) => Group;
+
+const entriesOf = (one: Class, groupOf: GroupOf): readonly Entry[] =>
   one.parts.flatMap((part): readonly Entry[] => {
     if (part.kind === 'port') return [part];
-    return part.kind === 'pods' ? [{ kind: 'pods', group: groups.get(part.group), ports: part.ports }] : [];
+    return part.kind === 'pods' ? [{ kind: 'pods', group: groupOf(part.group), ports: part.ports }] : [];
   });
 
-const groupsOf = (one: Class, groups: Groups): readonly Group[] =>
-  one.parts.flatMap(part => (part.kind === 'pods' ? [groups.get(part.group)] : []));
+const groupsOf = (one: Class, groupOf: GroupOf): readonly Group[] =>
+  one.parts.flatMap(part => (part.kind === 'pods' ? [groupOf(part.group)] : []));
 
 /** A chain with all that it was made from. */
-type Built = {
-  readonly class: Class;
-  readonly groups: readonly Group[];
-  readonly blocks: readonly (readonly Interval[])[];
-  readonly chain: Chain;
-};
+type Built = { readonly class: Class; readonly groups: readonly Group[]; readonly chain: Chain };
 
-function build(one: Class, groups: Groups, blocks: Blocks, old: Built | undefined): Built {
-  const members = groupsOf(one, groups);
-  const addresses = blocksOf(one).map(blocks.get);
-  const sameBoxes = old?.class === one && sameList(old.blocks, addresses);
-  if (sameBoxes && sameList(old.groups, members)) return old;
+function build(one: Class, groupOf: GroupOf, old: Built | undefined): Built {
+  const groups = groupsOf(one, groupOf);
+  const sameClass = old?.class === one;
+  if (sameClass && sameList(old.groups, groups)) return old;
   const { parts: _, ...rest } = one;
   const chain = {
     ...rest,
-    entries: entriesOf(one, groups),
-    boxes: sameBoxes ? old.chain.boxes : boxesFrom(one, addresses),
+    entries: entriesOf(one, groupOf),
+    boxes: sameClass ? old.chain.boxes : boxesFrom(one),
   };
-  return { class: one, groups: members, blocks: addresses, chain };
+  return { class: one, groups, chain };
 }
 
 /** Of two pods with one address the later name wins; what is not known wins over both. */
@@ -80,29 +73,32 @@ const distinct = (bound: readonly Bound[]): readonly Class[] => [
   ...new Set(bound.flatMap(({ ingress = [], egress = [] }) => [ingress, egress].flat())),
 ];
 
-const keysOf = (used: readonly Class[], key: (part: Part) => string | undefined): ReadonlySet<string> =>
-  new Set(used.flatMap(({ parts }) => parts.map(key)).filter(text => text !== undefined));
+const keysOf = (used: readonly Class[]): ReadonlySet<string> =>
+  new Set(used.flatMap(({ parts }) => parts.flatMap(part => (part.kind === 'pods' ? [part.group.key] : []))));
 
 /** One compiler for one node; each call with the whole cluster as it is now. */
 export function newCompiler(): (cluster: Cluster) => RuleSet {
-  const groups = newGroups();
-  const blocks = newBlocks();
+  const pods = newGroups();
+  const nodes = newNodes();
   const classes = newClasses();
   let built: ReadonlyMap<ChainId, Built> = new Map();
 
+  const groupOf: GroupOf = spec => (spec.kind === 'nodes' ? nodes.get(spec) : pods.get(spec));
+
   const forget = (used: readonly Class[]): void => {
-    groups.keep(keysOf(used, part => (part.kind === 'pods' ? part.group.key : undefined)));
-    blocks.keep(keysOf(used, part => (part.kind === 'block' ? blockKey(part) : undefined)));
+    const keys = keysOf(used);
+    pods.keep(keys);
+    nodes.keep(keys);
   };
 
   return cluster => {
-    blocks.update(cluster.nodes, cluster.self);
-    groups.update(cluster.pods, cluster.namespaces);
-    const own = [...groups.pods.values()].filter(pod => pod.node === cluster.self).sort(byKey);
+    nodes.update(cluster.nodes, cluster.self);
+    pods.update(cluster.pods, cluster.namespaces);
+    const own = [...pods.pods.values()].filter(pod => pod.node === cluster.self).sort(byKey);
     const bound = classes(own, cluster.policies);
     const used = distinct(bound);
     const old = built;
-    built = new Map(used.map(one => [one.id, build(one, groups, blocks, old.get(one.id))]));
+    built = new Map(used.map(one => [one.id, build(one, groupOf, old.get(one.id))]));
     if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forget(used);
     return {
       chains: new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, { chain }]) => [id, chain])),

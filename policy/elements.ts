@@ -2,7 +2,7 @@
 import { type Family, familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { boxText } from './boxes.ts';
-import type { Chain, ChainId, ElementText, Entry, Pod, Port, Protocol, SetKind, Span } from './types.ts';
+import type { Chain, ChainId, ElementText, Entry, Member, Port, Protocol, SetKind, Span } from './types.ts';
 
 /** `in-…-exact4`; ports are of no family. */
 export const setName = (id: ChainId, kind: SetKind, family: Family): string =>
@@ -23,7 +23,7 @@ type At = {
   readonly ranges: Map<Protocol, Span[]>;
 };
 
-function addPort(at: At, port: Port, pods: readonly Pod[]): void {
+function addPort(at: At, port: Port, pods: readonly Member[]): void {
   if (port.kind === 'range' && port.first < port.last) {
     const spans = at.ranges.get(port.protocol);
     if (spans === undefined) at.ranges.set(port.protocol, [port]);

@@ -6,14 +6,18 @@
 import { ipToNumber } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { networkWithout } from './boxes.ts';
-import type { GroupSpec } from './parts.ts';
+import type { GroupSpec as AnySpec } from './parts.ts';
 import { addToIndex, candidates, type LabelIndex, matches, removeFromIndex } from './select.ts';
 import type { Group, Labels, Namespace, Pod, PodKey } from './types.ts';
 
 /** A pod that was, is, or both. */
 type Change = { readonly old: Pod | undefined; readonly now: Pod | undefined };
 
-type Entry = { readonly spec: GroupSpec; group: Group };
+type GroupSpec = Exclude<AnySpec, { readonly kind: 'nodes' }>;
+
+type PodGroup = Group & { readonly members: ReadonlyMap<Ip, readonly Pod[]> };
+
+type Entry = { readonly spec: GroupSpec; group: PodGroup };
 
 export type Groups = {
   /** Says what there is now; lists in any order. */
@@ -110,7 +114,7 @@ export function newGroups(): Groups {
     return candidates(byLabel, spec.pods) ?? pods.values();
   };
 
-  const build = (spec: GroupSpec): Group => {
+  const build = (spec: GroupSpec): PodGroup => {
     const members: Members = new Map();
     const known = new Map<string, boolean>();
     const mayBeIn = (name: string): boolean => {

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../ip.ts';
 import type { Cidr } from '../types.ts';
-import { blockKey } from './blocks.ts';
 import { ANY_PORT, ANY_PROTOCOL, PROTOCOL_NUMBER } from './boxes.ts';
+import type { Block } from './nodes.ts';
 import { EVERYTHING } from './select.ts';
 import type {
   ChainId,
@@ -34,7 +34,9 @@ export type GroupSpec =
       readonly pods: Selector;
     }
   /** Pods with an address in the network, for named ports behind an ipBlock. */
-  | { readonly kind: 'block'; readonly key: string; readonly cidr: Cidr; readonly excepts: readonly Cidr[] };
+  | (Block & { readonly kind: 'block' })
+  /** Nodes with an address in the network, by their gateway addresses. */
+  | (Block & { readonly kind: 'nodes' });
 
 /** Protocols and ports of boxes. */
 export type Spans = { readonly protocols: Span; readonly ports: Span };
@@ -73,9 +75,9 @@ const podsSpec = (
 
 const EVERY_POD = podsSpec(undefined, EVERYTHING, EVERYTHING);
 
-const blockSpec = (cidr: Cidr, excepts: readonly Cidr[]): GroupSpec => ({
-  kind: 'block',
-  key: `block ${blockKey({ cidr, excepts })}`,
+const blockSpec = (kind: 'block' | 'nodes', cidr: Cidr, excepts: readonly Cidr[]): GroupSpec => ({
+  kind,
+  key: `${kind} ${cidr} ${excepts.toSorted().join()}`,
   cidr,
   excepts,
 });
@@ -99,15 +101,26 @@ const withPorts = (group: GroupSpec, ports: readonly Port[] | undefined): readon
 const some = <T>(list: readonly T[], make: (list: readonly T[]) => Part): readonly Part[] =>
   list.length > 0 ? [make(list)] : [];
 
+/** Everything is in it, gateway addresses too. */
+const isWhole = (cidr: Cidr, excepts: readonly Cidr[]): boolean =>
+  cidr.endsWith('/0') && excepts.length === 0;
+
 function fromBlock(
   cidr: Cidr,
   excepts: readonly Cidr[],
   ports: readonly Port[] | undefined,
 ): readonly Part[] {
-  if (ports === undefined) return [{ kind: 'block', cidr, excepts, spans: [ALL] }];
+  const numbers = ports?.filter(({ kind }) => kind === 'range');
+  const spans = ports === undefined ? [ALL] : ports.flatMap(spansOf);
+  const nodes = isWhole(cidr, excepts) || numbers?.length === 0;
   return [
-    ...some(ports.flatMap(spansOf), spans => ({ kind: 'block', cidr, excepts, spans })),
-    ...some(ports.filter(isNamed), list => ({ kind: 'pods', group: blockSpec(cidr, excepts), ports: list })),
+    ...some(spans, list => ({ kind: 'block', cidr, excepts, spans: list })),
+    ...(nodes ? [] : withPorts(blockSpec('nodes', cidr, excepts), numbers)),
+    ...some((ports ?? []).filter(isNamed), list => ({
+      kind: 'pods',
+      group: blockSpec('block', cidr, excepts),
+      ports: list,
+    })),
   ];
 }
 

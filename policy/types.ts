@@ -138,11 +138,14 @@ export type SetKind = 'port' | 'peer' | 'exact' | 'pod-box' | 'box';
 /** Element of a set as nft prints and reads it: `10.42.1.7 . tcp . 80`, `10.0.0.0/8 . tcp . 80-90`. */
 export type ElementText = Brand<string, 'ElementText'>;
 
+/** What a rule wants to know of a pod behind an address; nodes have no ports with names. */
+export type Member = Pick<Pod, 'ports'>;
+
 /**
- * Pods that one peer of a rule means, by address: mostly one an address, two while one is reused.
- * Shared by all chains that name it.
+ * Pods that one peer of a rule means, by address: mostly one an address, two while one is reused. Or
+ * nodes by gateway address. Shared by all chains that name it.
  */
-export type Group = { readonly key: string; readonly members: ReadonlyMap<Ip, readonly Pod[]> };
+export type Group = { readonly key: string; readonly members: ReadonlyMap<Ip, readonly Member[]> };
 
 export type Span = { readonly first: number; readonly last: number };
 
