@@ -25,6 +25,7 @@ import { openFirewalls } from '../platform/linux/firewall.ts';
 import { openKernel } from '../platform/linux/kernel.ts';
 import { askPath } from '../platform/linux/pathprobe.ts';
 import { openRunner } from '../platform/linux/runner.ts';
+import { diagnose } from './doctor.ts';
 import { serveTcp, serveUnix } from './http.ts';
 import { openIdentity } from './identity.ts';
 import { openInstallation } from './installation.ts';
@@ -175,8 +176,9 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     status: () => statusReport(sources),
     stuckFor: pass.report.stuckFor,
   });
+  const doctor = () => diagnose({ config, kernel, client, nodeName, status: () => statusReport(sources) });
   const servers = [
-    await serveUnix(statusRoutes(sources, scraper.scrape), STATUS_SOCKET),
+    await serveUnix(statusRoutes(sources, scraper.scrape, doctor), STATUS_SOCKET),
     await serveTcp(healthRoutes(sources, scraper.scrape), config.healthAddress, config.healthPort),
   ];
   runner.mark();

@@ -3,6 +3,7 @@ import type { OtherConfigs } from '../cni/install.ts';
 import type { CniServer } from '../cni/server.ts';
 import { WG_LINK } from '../constants.ts';
 import type { Discovery } from '../discovery/discovery.ts';
+import type { Diagnosis } from '../doctor/types.ts';
 import type { HostWatch } from '../host/watch.ts';
 import type { Outcome } from '../mesh/reconcile.ts';
 import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
@@ -111,8 +112,9 @@ function rotateKey(s: ReportSources): Answer {
 }
 
 /** For root on the node alone. */
-export const statusRoutes = (s: ReportSources, scrape: Scrape): Routes => ({
+export const statusRoutes = (s: ReportSources, scrape: Scrape, doctor: () => Promise<Diagnosis>): Routes => ({
   ...healthRoutes(s, scrape),
+  '/doctor': async () => json(await doctor()),
   '/status': async () => json(await statusReport(s)),
   '/ping': query => ping(s, query),
   'POST /rotate-key': () => rotateKey(s),

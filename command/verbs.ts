@@ -10,6 +10,7 @@ export const verbs: Readonly<Record<string, Load>> = {
   ping: async () => (await import('./ping.ts')).ping,
   graph: async () => (await import('./graph.ts')).graph,
   dashboard: async () => (await import('./dashboard.ts')).dashboard,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   get: async () => (await import('./get.ts')).get,
   version: async () => (await import('./version.ts')).version,
 };

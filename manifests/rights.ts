@@ -5,6 +5,7 @@ import type {
   V1Namespace,
   V1ServiceAccount,
 } from '@kubernetes/client-node';
+import { RIGHTS } from '../discovery/rights.ts';
 import { AGENT, labels, NAMESPACE } from './names.ts';
 import type { Manifest } from './yaml.ts';
 
@@ -28,14 +29,17 @@ const account: V1ServiceAccount = {
   metadata: { name: AGENT, namespace: NAMESPACE, labels: labels(AGENT) },
 };
 
+const verbsOf = (resource: string): string[] =>
+  RIGHTS.filter(right => right.resource === resource).map(right => right.verb);
+
 const role: V1ClusterRole = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',
   metadata: { name: AGENT, labels: labels(AGENT) },
   rules: [
-    { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
-    { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: ['list', 'watch'] },
-    { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['list', 'watch'] },
+    { apiGroups: [''], resources: ['nodes'], verbs: verbsOf('nodes') },
+    { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: verbsOf('pods') },
+    { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: verbsOf('networkpolicies') },
     { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   ],
 };

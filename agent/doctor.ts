@@ -1,0 +1,132 @@
+/** `GET /doctor`: looks at this node and asks the API server, changes nothing, and says what it finds. */
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import type { Config } from '../config.ts';
+import { ANNOTATION_PREFIX, NFT_TABLE } from '../constants.ts';
+import { messageOf } from '../discovery/api-error.ts';
+import type { Client } from '../discovery/client.ts';
+import { RIGHTS, type Right } from '../discovery/rights.ts';
+import { checks } from '../doctor/checks.ts';
+import type { Diagnosis, NodeFacts } from '../doctor/types.ts';
+import type { Kernel } from '../platform/linux/types.ts';
+import { getLocal } from './local.ts';
+import type { StatusReport } from './report.ts';
+
+type Deps = {
+  readonly config: Config;
+  readonly kernel: Kernel;
+  readonly client: Client;
+  readonly nodeName: string;
+  readonly status: () => Promise<StatusReport>;
+};
+
+const MODULES = ['ifb', 'sch_tbf'];
+
+const SYSCTLS = [
+  'ipv4/ip_forward',
+  'ipv6/conf/all/forwarding',
+  'ipv6/conf/all/disable_ipv6',
+  'netfilter/nf_conntrack_count',
+  'netfilter/nf_conntrack_max',
+];
+
+/** What cannot be asked is undefined. */
+const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => work().catch(() => undefined);
+
+const tableThere = async (kernel: Kernel, family: string): Promise<boolean> =>
+  (await attempt(() => kernel.nft.counters(family, NFT_TABLE))) !== undefined;
+
+async function readSysctls(kernel: Kernel): Promise<Readonly<Record<string, string | undefined>>> {
+  const read = async (key: string) => [key, await attempt(() => kernel.sysctls.read(key))] as const;
+  return Object.fromEntries(await Promise.all(SYSCTLS.map(read)));
+}
+
+const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+async function askRight(
+  client: Client,
+  right: Right,
+): Promise<Right & { readonly allowed: boolean | undefined }> {
+  const { group, resource, verb } = right;
+  const body = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes: { group, resource, verb } },
+  };
+  const answer = await attempt(() => client.post(REVIEWS, body));
+  const { status } = (answer ?? {}) as { readonly status?: { readonly allowed?: boolean } };
+  return { ...right, allowed: status?.allowed };
+}
+
+/** An annotation that is a user's, not ours, written without effect: only the admission policy can refuse it. */
+async function isGuarded(client: Client, node: string): Promise<boolean | undefined> {
+  const body = { metadata: { annotations: { [`${ANNOTATION_PREFIX}doctor`]: 'may I?' } } };
+  try {
+    await client.patch(`/api/v1/nodes/${encodeURIComponent(node)}`, body, { query: { dryRun: 'All' } });
+    return false;
+  } catch (error) {
+    return /ValidatingAdmissionPolicy/.test(messageOf(error)) ? true : undefined;
+  }
+}
+
+type NodeObject = {
+  readonly status?: {
+    readonly nodeInfo?: { readonly kubeletVersion?: string };
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly message?: string;
+    }[];
+  };
+};
+
+async function askNode(client: Client, name: string): Promise<NodeFacts['node']> {
+  const node = (await attempt(() => client.get(`/api/v1/nodes/${encodeURIComponent(name)}`))) as
+    | NodeObject
+    | undefined;
+  const ready = node?.status?.conditions?.find(c => c.type === 'Ready');
+  if (node === undefined || ready === undefined) return undefined;
+  return {
+    kubeletVersion: node.status?.nodeInfo?.kubeletVersion ?? 'unknown',
+    notReady: ready.status === 'True' ? undefined : (ready.message ?? 'no reason is given'),
+  };
+}
+
+/** kube-proxy's own port for metrics, on every node that runs it with its defaults. */
+const askProxy = async (): Promise<string | undefined> => {
+  const mode = await attempt(() => getLocal(10_249, '/proxyMode'));
+  return mode !== undefined && /^[a-z]{2,20}$/.test(mode) ? mode : undefined;
+};
+
+async function gather({ config, kernel, client, nodeName, status }: Deps): Promise<NodeFacts> {
+  const [report, mesh, spoofing, sysctls, proxyMode, guarded, node, rights] = await Promise.all([
+    status(),
+    tableThere(kernel, 'inet'),
+    tableThere(kernel, 'bridge'),
+    readSysctls(kernel),
+    askProxy(),
+    isGuarded(client, nodeName),
+    askNode(client, nodeName),
+    Promise.all(RIGHTS.map(right => askRight(client, right))),
+  ]);
+  return {
+    status: report,
+    kernelRelease: release(),
+    tables: { mesh, spoofing },
+    antiSpoofing: config.antiSpoofing,
+    modules: Object.fromEntries(MODULES.map(name => [name, existsSync(`/sys/module/${name}`)])),
+    sysctls,
+    proxyMode,
+    rights,
+    guarded,
+    node,
+    cniBinDir: config.cniBinDir,
+    cniConfDir: config.cniConfDir,
+    clusterCidrsSet: config.clusterCidrs.length > 0,
+  };
+}
+
+export async function diagnose(deps: Deps): Promise<Diagnosis> {
+  const found = checks(await gather(deps));
+  return { node: deps.nodeName, now: Date.now(), checks: found };
+}

@@ -1,0 +1,119 @@
+/** `weft doctor`: everything that weft needs, looked at on every node, and the cure for what is not so. */
+import type { Check, Diagnosis, Grade } from '../doctor/types.ts';
+import { askAll } from './ask.ts';
+import { parseOptions, WHERE_USAGE } from './options.ts';
+import { type Paint, painter } from './paint.ts';
+import { wrap } from './table.ts';
+import { EXIT, type Io, type Verb } from './types.ts';
+
+type Finding = Check & { readonly nodes: readonly string[] };
+
+/** Clocks this far apart make certificates and tokens fail, soon or late. */
+const SKEW_MS = 60_000;
+
+/** By our own clock, of which nobody knows more. */
+const skew = (diagnosis: Diagnosis, began: number, ended: number): number =>
+  diagnosis.now < began ? diagnosis.now - began : diagnosis.now > ended ? diagnosis.now - ended : 0;
+
+function clock(diagnosis: Diagnosis, began: number, ended: number): Check {
+  const ms = skew(diagnosis, began, ended);
+  if (Math.abs(ms) < SKEW_MS)
+    return { id: 'clock', grade: 'ok', what: 'the clock is right', cure: undefined };
+  return {
+    id: 'clock',
+    grade: 'warning',
+    what: `the clock is ${Math.round(Math.abs(ms) / 1_000)} s ${ms < 0 ? 'behind' : 'ahead of'} the one of the machine that asks; tunnels do not mind, certificates and tokens do`,
+    cure: 'let it be set: timedatectl set-ntp true',
+  };
+}
+
+const RANK: readonly Grade[] = ['error', 'warning', 'info', 'ok'];
+
+/** The same of many nodes is one finding. Worst first. */
+function grouped(all: readonly { readonly node: string; readonly check: Check }[]): readonly Finding[] {
+  const by = new Map<string, Finding>();
+  for (const { node, check } of all) {
+    const key = JSON.stringify([check.id, check.grade, check.what, check.cure]);
+    by.set(key, { ...check, nodes: [...(by.get(key)?.nodes ?? []), node] });
+  }
+  return RANK.flatMap(grade => [...by.values()].filter(f => f.grade === grade));
+}
+
+const WORDS: Readonly<Record<Grade, string>> = {
+  error: 'ERROR',
+  warning: 'WARN ',
+  info: 'info ',
+  ok: 'ok   ',
+};
+const COLORS = { error: 'failed', warning: 'pending', info: 'connecting', ok: 'established' } as const;
+
+const INDENT = 7;
+
+const who = ({ nodes }: Finding, asked: number): string => {
+  if (asked === 1) return '';
+  if (nodes.length === asked) return `all ${asked} nodes: `;
+  return `${nodes.length <= 4 ? nodes.join(', ') : `${nodes.length} nodes (${nodes.slice(0, 3).join(', ')} …)`}: `;
+};
+
+function lines(finding: Finding, asked: number, io: Io, paint: Paint): string {
+  const mark = paint(WORDS[finding.grade], COLORS[finding.grade]);
+  const width = io.width === undefined ? undefined : io.width - INDENT;
+  const pad = ' '.repeat(INDENT);
+  const cure = finding.cure === undefined ? '' : `\n${pad}${wrap(`cure: ${finding.cure}`, width, INDENT)}`;
+  return `${mark}  ${wrap(who(finding, asked) + finding.what, width, INDENT)}${cure}\n`;
+}
+
+export const doctor: Verb = {
+  name: 'doctor',
+  summary: 'all that weft needs of each node, and the cure for what is not so',
+  usage: `  {weft} doctor [--quiet] [OPTIONS]
+
+  -q, --quiet           only errors and warnings
+  -o, --output json     for programs
+${WHERE_USAGE}
+
+Looks at the kernel's features and what is lost without each, forwarding, firewalls of others, other
+network plugins, UDP reachability, MTU of the paths, clocks, the container runtime's directories, pod
+and cluster CIDRs, kube-proxy's mode, the agent's rights and the admission policy. It changes nothing.
+Exit code 1: there are errors or warnings.`,
+  json: `{
+  "findings": [ {
+    "id": string,                   // stable
+    "grade": "error" | "warning" | "info" | "ok",
+    "what": string, "cure"?: string,
+    "nodes": string[]               // of whom this holds
+  } ],
+  "unasked": [ { "node": string, "error": string } ]
+}`,
+  run: async (args, io) => {
+    const { where, json, values } = parseOptions(args, { quiet: { type: 'boolean', short: 'q' } });
+    const agents = await io.agents(where);
+    try {
+      const began = Date.now();
+      const answers = await askAll(agents, '/doctor', where.node, 30_000);
+      const unasked = answers.flatMap(a => (a.ok ? [] : [{ node: a.node, error: a.error }]));
+      if (unasked.length === answers.length)
+        throw new Error(`no agent answers; ${unasked[0]?.node}: ${unasked[0]?.error}`);
+      const ended = Date.now();
+      const all = answers.flatMap(a => {
+        if (!a.ok) return [];
+        const diagnosis = a.value as Diagnosis;
+        return [...diagnosis.checks, clock(diagnosis, began, ended)].map(check => ({ node: a.node, check }));
+      });
+      const loud = (f: Finding): boolean => f.grade === 'error' || f.grade === 'warning';
+      const findings = grouped(all).filter(f => values.quiet !== true || loud(f));
+      const asked = answers.length - unasked.length;
+      const paint = painter(io.color);
+      if (json) io.out(`${JSON.stringify({ findings, unasked }, undefined, 2)}\n`);
+      else {
+        io.out(findings.map(f => lines(f, asked, io, paint)).join(''));
+        io.out(
+          unasked.map(u => `${paint('ERROR', 'failed')}  ${u.node} cannot be asked: ${u.error}\n`).join(''),
+        );
+      }
+      return findings.some(loud) || unasked.length > 0 ? EXIT.trouble : EXIT.ok;
+    } finally {
+      agents.close();
+    }
+  },
+};

@@ -1,0 +1,19 @@
+/** What an agent may ask of the API server: the ClusterRole of the manifests is made from it, and the doctor asks for each. */
+export type Right = {
+  readonly group: string;
+  readonly resource: string;
+  readonly verb: string;
+  /** What does not work without it. */
+  readonly lost: string;
+};
+
+const of = (group: string, resource: string, lost: string, ...verbs: readonly string[]): readonly Right[] =>
+  verbs.map(verb => ({ group, resource, verb, lost }));
+
+export const RIGHTS: readonly Right[] = [
+  ...of('', 'nodes', 'the mesh: agents know of each other by their Nodes', 'get', 'list', 'watch', 'patch'),
+  ...of('', 'pods', 'network policies', 'list', 'watch'),
+  ...of('', 'namespaces', 'network policies', 'list', 'watch'),
+  ...of('networking.k8s.io', 'networkpolicies', 'network policies', 'list', 'watch'),
+  ...of('', 'events', 'Events on the Node', 'create'),
+];

@@ -1,0 +1,214 @@
+/** Facts of a node → what a doctor says of it. Pure. */
+import { duration } from '../mesh/reasons.ts';
+import type { PeerStatus } from '../mesh/status.ts';
+import { features } from './features.ts';
+import type { Check, Grade, NodeFacts } from './types.ts';
+
+const ok = (id: string, what: string): Check => ({ id, grade: 'ok', what, cure: undefined });
+
+function parts({ status }: NodeFacts): readonly Check[] {
+  return status.parts
+    .filter(part => !part.ready)
+    .map(({ part, reason }) => ({
+      id: `part ${part}`,
+      grade: 'error' as const,
+      what: `${part} is not ready: ${reason ?? 'no reason is known'}`,
+      cure: undefined,
+    }));
+}
+
+function mesh({ status }: NodeFacts): readonly Check[] {
+  const excluded = status.excluded.map(
+    (e): Check => ({
+      id: `excluded ${e.node}`,
+      grade: e.node === status.node ? 'error' : 'warning',
+      what: `${e.node === status.node ? 'this node' : e.node} is not in the mesh: it ${e.reason}`,
+      cure: undefined,
+    }),
+  );
+  const warnings = status.warnings.map(
+    ({ node, message }): Check => ({
+      id: `warning ${node}`,
+      grade: 'warning',
+      what: `${node}: ${message}`,
+      cure: undefined,
+    }),
+  );
+  return [...excluded, ...warnings];
+}
+
+const isPrivate = (endpoint: string): boolean =>
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|\[f[cd])/.test(
+    endpoint,
+  );
+
+const broken = (peers: readonly PeerStatus[]) => peers.filter(p => p.state !== 'established');
+
+/** Nobody at all is reached: that is this node's own matter. */
+function alone({ status }: NodeFacts): Check {
+  const own = status.endpoints.map(e => e.a);
+  const hidden = own.length > 0 && own.every(isPrivate);
+  const where = own.length === 0 ? 'no endpoint at all' : `only ${own.join(', ')}`;
+  return {
+    id: 'udp reachability',
+    grade: 'error',
+    what: `not one of ${status.peers.length} peers is reached, so it is this node or its uplink; it publishes ${where}${hidden ? ', private addresses that other sites cannot reach' : ''}`,
+    cure: `open UDP ${status.listenPort ?? 51820} inbound and outbound for this node (host firewall, cloud security group, router)${hidden || own.length === 0 ? '; where it has a public address that it does not know of, kubectl annotate node NAME weft.network/force-endpoint=ADDRESS:PORT' : ''}`,
+  };
+}
+
+function reachability(facts: NodeFacts): readonly Check[] {
+  const { peers } = facts.status;
+  const bad = broken(peers);
+  if (peers.length === 0)
+    return [{ id: 'udp reachability', grade: 'info', what: 'this node has no peers', cure: undefined }];
+  if (bad.length === 0)
+    return [ok('udp reachability', `all ${peers.length} peers answer inside their tunnels`)];
+  if (bad.length === peers.length && peers.length > 1) return [alone(facts)];
+  return bad.map(p => ({
+    id: `peer ${p.node}`,
+    grade: 'error' as const,
+    what: `${p.node} is ${p.state}${p.stateAgeMs === undefined ? '' : ` for ${duration(p.stateAgeMs)}`}: ${p.reason}`,
+    cure: undefined,
+  }));
+}
+
+function mtu({ status }: NodeFacts): readonly Check[] {
+  const narrow = status.peers.filter(p => p.mtuLimit !== undefined);
+  if (narrow.length === 0) return [ok('mtu', `paths take whole packets of ${status.mtu ?? '?'} bytes`)];
+  return narrow.map(p => ({
+    id: `mtu ${p.node}`,
+    grade: 'info' as const,
+    what:
+      p.mtuLimit === 'black hole'
+        ? `on the way to ${p.node} larger packets than ${p.mtu} bytes vanish without a word; weft sends no larger ones there`
+        : `the underlay on the way to ${p.node} takes packets of ${p.mtu} bytes; weft sends no larger ones there`,
+    cure: undefined,
+  }));
+}
+
+function cidrs({ status, clusterCidrsSet }: NodeFacts): readonly Check[] {
+  if (clusterCidrsSet) return [ok('cluster CIDRs', `clusterCidrs is set: ${status.clusterCidrs.join(', ')}`)];
+  return [
+    {
+      id: 'cluster CIDRs',
+      grade: 'warning',
+      what: 'the setting clusterCidrs is empty: packets for a pod of a node that is not known yet can leave this node in clear',
+      cure: 'set clusterCidrs to the --cluster-cidr of kube-controller-manager (k3s: 10.42.0.0/16 unless changed)',
+    },
+  ];
+}
+
+function proxy({ proxyMode }: NodeFacts): Check {
+  if (proxyMode === undefined)
+    return {
+      id: 'kube-proxy mode',
+      grade: 'info',
+      what: 'kube-proxy does not answer on 127.0.0.1:10249: Services are somebody else’s, or that port is closed',
+      cure: undefined,
+    };
+  // What ipvs costs is among the findings of the host.
+  return ok('kube-proxy mode', `kube-proxy works by ${proxyMode}`);
+}
+
+function rights({ rights: all }: NodeFacts): readonly Check[] {
+  const missing = all.filter(right => right.allowed === false);
+  const unknown = all.filter(right => right.allowed === undefined);
+  if (missing.length > 0)
+    return missing.map(({ verb, resource, group, lost }) => ({
+      id: `right ${verb} ${resource}`,
+      grade: 'error' as const,
+      what: `the agent may not ${verb} ${resource}${group === '' ? '' : `.${group}`}; without it there is no ${lost}`,
+      cure: 'apply weft’s manifests again: their ClusterRole weft grants it',
+    }));
+  if (unknown.length > 0)
+    return [
+      {
+        id: 'rights',
+        grade: 'info',
+        what: 'the API server could not be asked for the agent’s rights',
+        cure: undefined,
+      },
+    ];
+  return [ok('rights', 'the agent has every right that it needs')];
+}
+
+function guard({ guarded }: NodeFacts): Check {
+  const id = 'admission policy';
+  if (guarded === undefined)
+    return {
+      id,
+      grade: 'info',
+      what: 'the API server could not be asked whether the admission policy works',
+      cure: undefined,
+    };
+  if (guarded) return ok(id, 'the admission policy binds each agent to the annotations of its own Node');
+  return {
+    id,
+    grade: 'warning',
+    what: 'the admission policy is missing or not bound: whoever has the token of one node’s agent can change every Node',
+    cure: 'apply weft’s manifests again (ValidatingAdmissionPolicy weft-own-node and its binding; Kubernetes 1.30 or later)',
+  };
+}
+
+function runtime({ node, status, cniConfDir, cniBinDir }: NodeFacts): readonly Check[] {
+  if (node === undefined) return [];
+  if (node.notReady === undefined) return [ok('container runtime', 'the kubelet calls this node Ready')];
+  const installed = status.parts.some(part => part.part === 'cni' && part.ready);
+  const blind = installed && /cni plugin not initialized|cni config uninitialized/i.test(node.notReady);
+  return [
+    {
+      id: 'container runtime',
+      grade: 'error',
+      what: blind
+        ? `weft has installed its plugin in ${cniBinDir} and ${cniConfDir}, but the container runtime (${node.kubeletVersion}) does not see it: ${node.notReady}`
+        : `the kubelet calls this node not Ready: ${node.notReady}`,
+      cure: blind
+        ? 'set cniBinDir and cniConfDir to the runtime’s bin_dir and conf_dir: containerd config dump | grep -A3 cni; k3s: /var/lib/rancher/k3s/agent/etc/containerd/config.toml'
+        : undefined,
+    },
+  ];
+}
+
+function others({ status }: NodeFacts): readonly Check[] {
+  const { leftovers, otherConfigs } = status.cni;
+  const found = leftovers.map(
+    (what, i): Check => ({ id: `leftover ${i + 1}`, grade: 'warning', what, cure: undefined }),
+  );
+  const earlier = otherConfigs.earlier.filter(file => !leftovers.some(text => text.includes(file)));
+  return [
+    ...found,
+    ...earlier.map(
+      (file): Check => ({
+        id: `other plugin ${file}`,
+        grade: 'error',
+        what: `${file} comes before weft’s configuration, so the runtime takes that plugin`,
+        cure: `remove ${file} once its plugin is uninstalled`,
+      }),
+    ),
+  ];
+}
+
+const RANK: Readonly<Record<Grade, number>> = { error: 0, warning: 1, info: 2, ok: 3 };
+
+/** Worst first. */
+export const checks = (facts: NodeFacts): readonly Check[] =>
+  [
+    ...parts(facts),
+    ...mesh(facts),
+    ...reachability(facts),
+    ...facts.status.host.findings.map(
+      ({ id, severity, what, cure }): Check => ({ id, grade: severity, what, cure }),
+    ),
+    ...others(facts),
+    ...runtime(facts),
+    ...features(facts),
+    ...mtu(facts),
+    ...cidrs(facts),
+    guard(facts),
+    ...rights(facts),
+    proxy(facts),
+  ]
+    .map((check, i) => ({ check, i }))
+    .sort((a, b) => RANK[a.check.grade] - RANK[b.check.grade] || a.i - b.i)
+    .map(({ check }) => check);
