@@ -25,7 +25,7 @@ const HEAD = [
 
 const age = (ms: number | undefined): string => (ms === undefined ? '-' : duration(ms));
 
-const row = ({ from, peer }: Edge, mtu: number | undefined, paint: Paint): readonly Cell[] => [
+const row = ({ from, peer }: Edge, paint: Paint): readonly Cell[] => [
   from,
   peer.node,
   { text: peer.state, paint: text => paint(text, peer.state) },
@@ -38,13 +38,12 @@ const row = ({ from, peer }: Edge, mtu: number | undefined, paint: Paint): reado
   percent(peer.loss),
   bytes(peer.rxBytes),
   bytes(peer.txBytes),
-  String(mtu ?? '-'),
+  peer.mtu === undefined ? '-' : `${peer.mtu}${peer.mtuLimit === undefined ? '' : '!'}`,
 ];
 
 function text(mesh: MeshReport, edges: readonly Edge[], io: Io): string {
   const paint = painter(io.color);
-  const mtu = new Map(mesh.nodes.map(n => [n.node, n.report?.mtu]));
-  const rows = edges.map(edge => row(edge, mtu.get(edge.from), paint));
+  const rows = edges.map(edge => row(edge, paint));
   const heading = HEAD.map((title): Cell => ({ text: title, paint: t => paint(t, 'bold') }));
   const reasons = edges.flatMap(({ from, peer, reason }) =>
     reason === undefined ? [] : [wrap(`${from} → ${peer.node}: ${reason}`, io.width, 2)],
@@ -69,7 +68,8 @@ STATE  established: probes inside the tunnel are answered. pending: packets arri
        five minutes (it goes on being tried), or nothing can be tried.
 FOUND  how the endpoint is known: host, ext, srflx, portmap as the peer published it; forced by the
        annotation weft.network/force-endpoint; learnt from the peer's own packets.
-LOSS   of the last 20 probes.`,
+LOSS   of the last 20 probes.
+MTU    largest packet inside the tunnel to this peer; with ! the path takes less than the tunnel would.`,
   json: `{
   "peers": [ {
     "from": string,                 // the node that says it
@@ -78,6 +78,8 @@ LOSS   of the last 20 probes.`,
     "reason"?: string,              // why it is not established, with what the other end says
     "stateAgeMs"?: number,
     "publicKey": string, "podCidrs": string[], "path": string,
+    "mtu"?: number,                 // largest packet inside the tunnel to it
+    "mtuLimit"?: "underlay" | "black hole",   // why it is less than the tunnel's own
     "endpoint"?: string, "endpointSource"?: "host" | "ext" | "srflx" | "portmap" | "forced" | "learnt",
     "endpointChanges": number, "candidates": string[],
     "handshakeAgeMs"?: number, "receivedAgeMs"?: number, "answeredAgeMs"?: number,

@@ -11,7 +11,15 @@ const of = (group: string, resource: string, lost: string, ...verbs: readonly st
   verbs.map(verb => ({ group, resource, verb, lost }));
 
 export const RIGHTS: readonly Right[] = [
-  ...of('', 'nodes', 'the mesh: agents know of each other by their Nodes', 'get', 'list', 'watch', 'patch'),
+  ...of(
+    '',
+    'nodes',
+    'the mesh, whose agents know of each other by their Nodes',
+    'get',
+    'list',
+    'watch',
+    'patch',
+  ),
   ...of('', 'pods', 'network policies', 'list', 'watch'),
   ...of('', 'namespaces', 'network policies', 'list', 'watch'),
   ...of('networking.k8s.io', 'networkpolicies', 'network policies', 'list', 'watch'),

@@ -53,7 +53,7 @@ function alone({ status }: NodeFacts): Check {
     id: 'udp reachability',
     grade: 'error',
     what: `not one of ${status.peers.length} peers is reached, so it is this node or its uplink; it publishes ${where}${hidden ? ', private addresses that other sites cannot reach' : ''}`,
-    cure: `open UDP ${status.listenPort ?? 51820} inbound and outbound for this node (host firewall, cloud security group, router)${hidden || own.length === 0 ? '; where it has a public address that it does not know of, kubectl annotate node NAME weft.network/force-endpoint=ADDRESS:PORT' : ''}`,
+    cure: `open UDP ${status.listenPort ?? 51820} inbound and outbound for this node (host firewall, cloud security group, router)${hidden || own.length === 0 ? '; where it has a public address that it does not know of, kubectl annotate node ${status.node} weft.network/force-endpoint=ADDRESS:PORT' : ''}`,
   };
 }
 
@@ -118,7 +118,7 @@ function rights({ rights: all }: NodeFacts): readonly Check[] {
     return missing.map(({ verb, resource, group, lost }) => ({
       id: `right ${verb} ${resource}`,
       grade: 'error' as const,
-      what: `the agent may not ${verb} ${resource}${group === '' ? '' : `.${group}`}; without it there is no ${lost}`,
+      what: `the agent may not ${verb} ${resource}${group === '' ? '' : `.${group}`}; lost without it: ${lost}`,
       cure: 'apply weft’s manifests again: their ClusterRole weft grants it',
     }));
   if (unknown.length > 0)

@@ -16,6 +16,7 @@ const peer = (n: number, change: Fields = {}): Fields => ({
   candidates: [`203.0.113.${n}:51820`],
   path: 'direct',
   podCidrs: [`10.42.${n}.0/24`],
+  mtu: 1420,
   handshakeAgeMs: 61_000,
   receivedAgeMs: 900,
   answeredAgeMs: 900,
@@ -71,7 +72,7 @@ export const REPORTS: Readonly<Record<string, Fields>> = {
       receivedAgeMs: 45_000,
       reason: 'no answer from 203.0.113.1:51820 for 52 s',
     }),
-    peer(2, { endpointSource: 'learnt' }),
+    peer(2, { endpointSource: 'learnt', mtu: 1312, mtuLimit: 'black hole' }),
   ]),
 };
 
@@ -83,6 +84,20 @@ const PINGS: Readonly<Record<string, readonly Fields[]>> = {
   node2: [{ to: 'node1', address: '10.42.1.1', bytes: 64, sent: 3, rttMs: [1, 2] }],
   node3: [],
 };
+
+const OK = { id: 'mtu', grade: 'ok', what: 'paths take whole packets' };
+const CHECKS: Readonly<Record<string, readonly Fields[]>> = {
+  node1: [{ id: 'forwarding', grade: 'error', what: 'net.ipv4.ip_forward is not 1', cure: 'set it' }, OK],
+  node2: [{ id: 'cluster CIDRs', grade: 'warning', what: 'clusterCidrs is empty', cure: 'set it' }, OK],
+  node3: [{ id: 'cluster CIDRs', grade: 'warning', what: 'clusterCidrs is empty', cure: 'set it' }, OK],
+};
+
+/** Of node3 the clock is wrong. */
+const diagnosis = (node: string): Fields => ({
+  node,
+  now: Date.now() - (node === 'node3' ? 600_000 : 0),
+  checks: CHECKS[node],
+});
 
 /** node4's pod does not run. */
 export const agents = (kind: 'local' | 'remote' = 'remote', paths: string[] = []): Agents => ({
@@ -97,6 +112,7 @@ export const agents = (kind: 'local' | 'remote' = 'remote', paths: string[] = []
   get: async (node, path) => {
     paths.push(`${node} ${path}`);
     if (path === '/readyz') return 'ok: kernel\n';
+    if (path === '/doctor') return diagnosis(node);
     return path.startsWith('/ping') ? PINGS[node] : JSON.parse(JSON.stringify(REPORTS[node]));
   },
   close: () => {},

@@ -11,7 +11,7 @@ const file = (name: string): string => `${import.meta.dirname}/golden/${name}`;
 const remote = { agents: async () => agents() };
 const local = { agents: async () => agents('local') };
 
-for (const verb of ['status', 'peers', 'graph', 'ping'] as const) {
+for (const verb of ['status', 'peers', 'graph', 'ping', 'doctor'] as const) {
   test(`${verb}, for people`, async () => {
     const { code, out, err } = await said([verb], remote);
     assert.equal(err, '');
@@ -34,7 +34,7 @@ function paths(value: unknown, at = ''): readonly string[] {
 }
 
 test('every field of an answer is in the documented shape', async () => {
-  for (const name of ['status', 'peers', 'graph', 'ping'] as const) {
+  for (const name of ['status', 'peers', 'graph', 'ping', 'doctor'] as const) {
     const shape = (await verbs[name]?.())?.json ?? '';
     const { out } = await said([name, '-o', 'json'], remote);
     for (const path of new Set(paths(JSON.parse(out)))) {
