@@ -1,6 +1,6 @@
 /** One node's agent, running: rooms opened in order, one loop, closed in reverse. */
 import { mkdirSync } from 'node:fs';
-import { CODES } from '../cni/errors.ts';
+import { CniError, CODES } from '../cni/errors.ts';
 import { startCni } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import {
@@ -33,6 +33,7 @@ import type { Log } from './log.ts';
 import { openMemos } from './memos.ts';
 import { newPass } from './pass.ts';
 import { openPaths } from './paths.ts';
+import { type AgentPolicy, openPolicy } from './policy.ts';
 import { startProber } from './prober.ts';
 import { recordCni, timed } from './recording.ts';
 import { healthRoutes, statusReport, statusRoutes } from './report.ts';
@@ -76,12 +77,16 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   const memos = openMemos(`${RUN_DIR}/tables.json`);
   const client = await openClient({ kubeconfig, apiServer: config.apiServer });
   let mark = (): void => {};
+  let policy: AgentPolicy | undefined;
   const discovery = await startDiscovery({
     client,
     nodeName,
     stateDir: STATE_DIR,
     log,
-    onChange: () => mark(),
+    onChange: () => {
+      mark();
+      policy?.mark();
+    },
   });
   const cni = await startCni({
     kernel,
@@ -96,9 +101,17 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
       if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
     },
     served: recordCni(metrics),
-    released: ips =>
-      void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack')),
+    beforeAnswer: async lease => {
+      await policy?.admit(lease).catch(error => {
+        throw new CniError(CODES.tryLater, error instanceof Error ? error.message : String(error));
+      });
+    },
+    released: ips => {
+      policy?.mark();
+      void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));
+    },
   });
+  policy = await openPolicy({ config, nodeName, kernel, memos, client, discovery, cni, log });
   const prober = startProber({
     open: onHeard => openProbes(() => performance.now(), onHeard),
     dump: () => kernel.wg.dump(WG_LINK),
@@ -156,6 +169,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     sweeping.mark();
     later.mark();
     if (kind === 'nft' || kind === 'link') host.mark();
+    if (kind === 'nft') policy.suspect();
   });
   const sources = {
     nodeName,
@@ -167,6 +181,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     configs: installation.others,
     host: host.report,
     rotateKey: pass.rotateKey,
+    policy: policy.report,
     ...pass.report,
   };
   const scraper = openScraper({
@@ -191,7 +206,9 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   for (const server of servers) server.close();
   scraper.close();
   await runner.stop();
-  await cni.close();
+  const served = cni.close();
+  await policy.close();
+  await served;
   paths.stop();
   prober.stop();
   await discovery.close();

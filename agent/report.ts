@@ -11,6 +11,7 @@ import type { Kernel } from '../platform/linux/types.ts';
 import { VERSION } from '../version.ts';
 import { type Answer, json, type Routes, text } from './http.ts';
 import { parsePing } from './ping.ts';
+import type { AgentPolicyReport } from './policy.ts';
 import type { Prober } from './prober.ts';
 import { isReady, readiness } from './readiness.ts';
 import type { RotationStatus } from './rotation.ts';
@@ -27,6 +28,7 @@ export type ReportSources = {
   readonly leftovers: () => readonly string[];
   /** What a person should know of this host. */
   readonly host: HostWatch['report'];
+  readonly policy: () => AgentPolicyReport;
   /** Milliseconds since the loop last finished a pass or was found idle. */
   readonly stuckFor: () => number;
   readonly runs: () => number;
@@ -84,6 +86,7 @@ export async function statusReport(s: ReportSources) {
     api: s.discovery.state(),
     cni: { ...s.cni.stats(), otherConfigs: s.configs(), leftovers: s.leftovers() },
     pods: s.cni.leases(),
+    policy: s.policy(),
     reconcile: { runs: s.runs(), lastChanges: outcome?.changes ?? 0, ...s.kernel.counts() },
   };
 }

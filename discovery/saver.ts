@@ -46,14 +46,16 @@ export type SaverOptions = {
   readonly debounceMs: number;
   /** What is not saved, and what follows: `the peers cannot be saved; …`. */
   readonly trouble: string;
+  /** Nothing is on disk: what there is now is written too. */
+  readonly fresh?: boolean;
   readonly log: Log;
   readonly clock: Clock;
 };
 
 export function startSaver(options: SaverOptions): Saver {
-  const { path, print, debounceMs, trouble, log, clock } = options;
+  const { path, print, debounceMs, trouble, fresh = false, log, clock } = options;
   let marked = false;
-  let written = print();
+  let written = fresh ? undefined : print();
   const write = async (): Promise<undefined> => {
     if (!marked) return;
     marked = false;

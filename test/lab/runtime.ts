@@ -25,11 +25,25 @@ export type Pod = {
 
 export type Host = { readonly namespace: Namespace; readonly binDir: string; readonly confDir: string };
 
+/** Of whom a runtime speaks; `uid` is in CNI_ARGS where it is given. */
+export type PodCall = PodName & { readonly id: string; readonly netns: string };
+
+export type PodName = { readonly name: string; readonly namespace?: string; readonly uid?: string };
+
+const argsOf = ({ id, name, namespace = 'default', uid }: PodCall): string =>
+  [
+    'IgnoreUnknown=1',
+    `K8S_POD_NAMESPACE=${namespace}`,
+    `K8S_POD_NAME=${name}`,
+    `K8S_POD_INFRA_CONTAINER_ID=${id}`,
+    ...(uid === undefined ? [] : [`K8S_POD_UID=${uid}`]),
+  ].join(';');
+
 /** One call of the plugin; the answer parsed, or undefined where there is none. Rejects with RunError. */
 export async function callPlugin(
   host: Host,
   command: string,
-  pod: { readonly id: string; readonly netns: string; readonly name: string },
+  pod: PodCall,
   config: Readonly<Record<string, unknown>> & { readonly type: string },
   ifname = 'eth0',
 ): Promise<unknown> {
@@ -39,7 +53,7 @@ export async function callPlugin(
     CNI_NETNS: pod.netns,
     CNI_IFNAME: ifname,
     CNI_PATH: host.binDir,
-    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.id}`,
+    CNI_ARGS: argsOf(pod),
   };
   const binary = `${host.binDir}/${config.type}`;
   const stdout = await host.namespace.run([binary], {
@@ -57,20 +71,23 @@ const LOOPBACK = { cniVersion: '1.0.0', name: 'cni-loopback', type: 'loopback' }
 const addressOf = (result: CniResult, v6: boolean): string | undefined =>
   result.ips.map(ip => ip.address.split('/')[0] as string).find(a => a.includes(':') === v6);
 
-/** Makes a namespace and has the plugin wire it. */
-export async function addPod(host: Host, name: string): Promise<Pod> {
+/** Makes a namespace and has the plugin wire it; `before` is run in it first. */
+export async function addPod(
+  host: Host,
+  who: string | PodName,
+  before: (namespace: Namespace) => Promise<void> = async () => {},
+): Promise<Pod> {
+  const named: PodName = typeof who === 'string' ? { name: who } : who;
+  const { name } = named;
   const namespace = await newPod(host.namespace);
   const id = Buffer.from(`${name}-${namespace.pid}`).toString('hex').padEnd(64, '0').slice(0, 64);
+  const call: PodCall = { ...named, id, netns: namespace.netns };
   try {
     // Every runtime runs this one first.
-    await callPlugin(host, 'ADD', { id, name, netns: namespace.netns }, LOOPBACK, 'lo');
+    await callPlugin(host, 'ADD', call, LOOPBACK, 'lo');
+    await before(namespace);
     const begin = performance.now();
-    const result = (await callPlugin(
-      host,
-      'ADD',
-      { id, name, netns: namespace.netns },
-      NETWORK,
-    )) as CniResult;
+    const result = (await callPlugin(host, 'ADD', call, NETWORK)) as CniResult;
     const addMs = performance.now() - begin;
     return { name, id, namespace, result, v4: addressOf(result, false), v6: addressOf(result, true), addMs };
   } catch (error) {

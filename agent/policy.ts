@@ -1,0 +1,171 @@
+/** NetworkPolicies in the agent: what was known, the watches, the room, and how they are switched off. */
+import { join } from 'node:path';
+import type { CniServer } from '../cni/server.ts';
+import type { Config } from '../config.ts';
+import { POLICY_TABLE, RUN_DIR, STATE_DIR } from '../constants.ts';
+import type { Client } from '../discovery/client.ts';
+import { systemClock } from '../discovery/clock.ts';
+import { startCluster, type WatchReport } from '../discovery/cluster.ts';
+import type { Discovery } from '../discovery/discovery.ts';
+import { readIfThere } from '../discovery/files.ts';
+import { parseSources, printSources, type Remembered } from '../discovery/remembered.ts';
+import { startSaver } from '../discovery/saver.ts';
+import { openFlows } from '../platform/linux/ctsocket.ts';
+import type { TableMemos } from '../platform/linux/table.ts';
+import type { Kernel } from '../platform/linux/types.ts';
+import { openApplier } from '../policy/apply.ts';
+import { type Cutter, startCutter } from '../policy/cut.ts';
+import { openPolicyRoom, type PolicyReport } from '../policy/room.ts';
+import type { Wired } from '../policy/wired.ts';
+import type { Ip } from '../types.ts';
+import type { Log } from './log.ts';
+
+export type PolicyOptions = {
+  readonly config: Config;
+  readonly nodeName: string;
+  readonly kernel: Kernel;
+  readonly memos: TableMemos;
+  readonly client: Client;
+  readonly discovery: Discovery;
+  readonly cni: CniServer;
+  readonly log: Log;
+};
+
+export type AgentPolicy = {
+  /** Awaited before ADD answers. */
+  readonly admit: (pod: Wired) => Promise<void>;
+  /** Nodes or attachments have changed. */
+  readonly mark: () => void;
+  /** The kernel has news of nftables. */
+  readonly suspect: () => void;
+  readonly report: () => AgentPolicyReport;
+  readonly close: () => Promise<void>;
+};
+
+export type AgentPolicyReport =
+  | { readonly enabled: false }
+  | ({
+      readonly enabled: true;
+      readonly cut: number;
+      readonly watches: Readonly<Record<string, WatchReport>>;
+    } & PolicyReport);
+
+const POLICIES = join(STATE_DIR, 'policies.json');
+const PODS = join(RUN_DIR, 'policy-pods.json');
+
+/** Policies change seldom and must survive a boot; pods change all the time and lie on a tmpfs. */
+const POLICIES_MS = 1_000;
+const PODS_MS = 2_000;
+
+/** `wired`: there are pods already, so their file must be there too. */
+function remember(wired: boolean, log: Log): Remembered | undefined {
+  try {
+    const policies = readIfThere(POLICIES);
+    const pods = readIfThere(PODS);
+    if (policies === undefined || (pods === undefined && wired)) return undefined;
+    const read = parseSources(policies, pods);
+    if (read.ok) return read.value;
+    log.warn(
+      { error: read.error },
+      'the policies of the last run cannot be read; they come again from the API server',
+    );
+  } catch (error) {
+    log.warn({ error: String(error) }, 'the policies of the last run cannot be read');
+  }
+  return undefined;
+}
+
+/** Another controller has the policies: ours are taken away, once. */
+async function switchedOff({ kernel, log }: PolicyOptions): Promise<AgentPolicy> {
+  try {
+    if ((await kernel.nft.list('inet', POLICY_TABLE, true)) !== undefined)
+      await kernel.nft.apply(`delete table inet ${POLICY_TABLE}\n`);
+  } catch (error) {
+    log.error(
+      { error: String(error) },
+      `networkPolicy is off, but table inet ${POLICY_TABLE} cannot be removed`,
+    );
+  }
+  return {
+    admit: async () => {},
+    mark: () => {},
+    suspect: () => {},
+    report: () => ({ enabled: false }),
+    close: async () => {},
+  };
+}
+
+const localAddresses = async (kernel: Kernel): Promise<ReadonlySet<Ip>> =>
+  new Set((await kernel.addresses.list()).map(({ address }) => address.split('/')[0] as Ip));
+
+/** What was known is in force at once; nothing waits for the API server. */
+export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
+  const { config, nodeName, kernel, memos, client, discovery, cni, log } = options;
+  if (!config.networkPolicy) return switchedOff(options);
+  const initial = remember(cni.leases().length > 0, log);
+  const flows = config.policyKeepConnections ? undefined : openFlows();
+  const cutter: Cutter | undefined =
+    flows && startCutter({ flows, local: () => localAddresses(kernel), log });
+  let changed = (): void => {};
+  const cluster = startCluster({
+    client,
+    nodeName,
+    log,
+    clock: systemClock,
+    initial,
+    onChange: () => changed(),
+  });
+  const saved = {
+    log,
+    clock: systemClock,
+    fresh: initial === undefined,
+    trouble: 'policies cannot be saved; without the API server a restart would not know them',
+  };
+  const savers = [
+    startSaver({
+      ...saved,
+      path: POLICIES,
+      debounceMs: POLICIES_MS,
+      print: () => {
+        const { policies, namespaces } = cluster.sources();
+        return printSources({ policies, namespaces });
+      },
+    }),
+    startSaver({
+      ...saved,
+      path: PODS,
+      debounceMs: PODS_MS,
+      print: () => {
+        const { ownPods, otherPods } = cluster.sources();
+        return printSources({ ownPods, otherPods });
+      },
+    }),
+  ];
+  const room = openPolicyRoom({
+    nodeName,
+    applier: openApplier(kernel.nft, memos),
+    objects: cluster.objects,
+    known: cluster.known,
+    nodes: () => discovery.facts(),
+    wired: () => cni.leases(),
+    applied: rules => cutter?.mark(rules),
+    log,
+  });
+  changed = () => {
+    room.mark();
+    if (cluster.synced()) for (const saver of savers) saver.mark();
+  };
+  return {
+    admit: room.admit,
+    mark: room.mark,
+    suspect: room.suspect,
+    report: () => ({ enabled: true, ...room.report(), cut: cutter?.count() ?? 0, watches: cluster.report() }),
+    close: async () => {
+      await room.close();
+      await cluster.close();
+      for (const saver of savers) await saver.close();
+      await cutter?.close();
+      flows?.close();
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * Rule set → kernel. Whole by one transaction of text, differences by the smallest transaction that
+ * does; what is there already is compared and left alone.
+ */
+import { createHash } from 'node:crypto';
+import { POLICY_TABLE } from '../constants.ts';
+import type { TableMemos } from '../platform/linux/table.ts';
+import type { Nft } from '../platform/linux/types.ts';
+import { diff, diffTable } from './diff.ts';
+import { type Listing, parseListing, tableFrom } from './listing.ts';
+import { renderOperations, renderTable } from './render.ts';
+import { tableOf } from './table.ts';
+import type { Operation, RuleSet } from './types.ts';
+import { toElementChanges } from './wire.ts';
+
+/** Elements that one netlink batch takes; more go as text, which is one transaction at any size. */
+const BATCH = 1_500;
+
+const NAME = `inet ${POLICY_TABLE}`;
+
+export type Applied = {
+  /** How it was done, for the log and for tests. */
+  readonly how: 'nothing' | 'elements' | 'text' | 'whole' | 'removed';
+  readonly operations: number;
+};
+
+export type Applier = {
+  /** Makes the table that of `rules`, reading it first: at a start, and when others may have touched it. */
+  readonly adopt: (rules: RuleSet) => Promise<Applied>;
+  /** From one rule set, which is in the kernel, to the next. */
+  readonly change: (from: RuleSet, to: RuleSet) => Promise<Applied>;
+  /** Adds what `rules` has and `before` had not, to whatever table there is. */
+  readonly hold: (before: RuleSet | undefined, rules: RuleSet) => Promise<Applied>;
+  /** No table at all. */
+  readonly remove: () => Promise<Applied>;
+};
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+const isClass = (name: string): boolean => /^(?:in|eg)-/.test(name);
+
+/** What of a listing no rule set changes: base chains, declarations of the fixed sets. */
+const frameOf = ({ chains, sets }: Listing): string =>
+  JSON.stringify([
+    [...chains].filter(([name]) => !isClass(name)),
+    [...sets].filter(([name]) => !isClass(name)).map(([name, { declared }]) => [name, declared]),
+  ]);
+
+export function openApplier(nft: Nft, memos: TableMemos): Applier {
+  const list = async (): Promise<Listing | undefined> => {
+    const text = await nft.list('inet', POLICY_TABLE);
+    return text === undefined ? undefined : parseListing(text);
+  };
+
+  const apply = async (operations: readonly Operation[]): Promise<Applied> => {
+    if (operations.length === 0) return { how: 'nothing', operations: 0 };
+    const elements = toElementChanges(operations);
+    if (elements !== undefined && elements.length <= BATCH) {
+      await nft.elements('inet', POLICY_TABLE, elements);
+      return { how: 'elements', operations: operations.length };
+    }
+    await nft.apply(renderOperations(operations));
+    return { how: 'text', operations: operations.length };
+  };
+
+  const whole = async (rules: RuleSet): Promise<Applied> => {
+    await nft.apply(renderTable(rules));
+    const listing = await list();
+    const memo = { wanted: digest(renderTable(EMPTY)), listed: digest(listing ? frameOf(listing) : '') };
+    await memos.set(NAME, memo);
+    return { how: 'whole', operations: 1 };
+  };
+
+  const adopt = async (rules: RuleSet): Promise<Applied> => {
+    const listing = await list();
+    const memo = memos.get(NAME);
+    const framed =
+      listing !== undefined &&
+      memo?.listed === digest(frameOf(listing)) &&
+      memo.wanted === digest(renderTable(EMPTY));
+    if (!framed) return whole(rules);
+    return apply(diffTable(tableFrom(listing, tableOf(rules)), rules)).catch(() => whole(rules));
+  };
+
+  return {
+    adopt,
+    change: (from, to) => apply(diff(from, to)),
+    hold: async (before = EMPTY, rules) =>
+      (await nft.list('inet', POLICY_TABLE, true)) === undefined ? whole(rules) : apply(diff(before, rules)),
+    remove: async () => {
+      if ((await nft.list('inet', POLICY_TABLE, true)) === undefined)
+        return { how: 'nothing', operations: 0 };
+      await nft.apply(`delete table inet ${POLICY_TABLE}\n`);
+      return { how: 'removed', operations: 1 };
+    },
+  };
+}
+
+/** No pod isolated: the frame alone. */
+const EMPTY: RuleSet = { chains: new Map(), ingress: new Map(), egress: new Map(), own: new Set() };

@@ -1,0 +1,231 @@
+/**
+ * NetworkPolicies in force: what is known → rule set → kernel, in a loop of its own, so that no policy
+ * waits for the mesh. Without any policy there is no table, and a pod costs nothing.
+ */
+import type { Log } from '../agent/log.ts';
+import { startRunner } from '../agent/runner.ts';
+import type { ClusterObjects } from '../discovery/cluster.ts';
+import type { NodeFact } from '../discovery/types.ts';
+import type { Ip } from '../types.ts';
+import { newAdmission } from './admission.ts';
+import type { Applied, Applier } from './apply.ts';
+import { newCompiler } from './compile.ts';
+import { newFacts } from './facts.ts';
+import type { Cluster, RuleSet } from './types.ts';
+import type { Wired } from './wired.ts';
+
+export type PolicyDeps = {
+  readonly nodeName: string;
+  readonly applier: Applier;
+  readonly objects: () => ClusterObjects;
+  /** Enough is known to act on. */
+  readonly known: () => boolean;
+  readonly nodes: () => readonly NodeFact[];
+  /** All attachments of now. */
+  readonly wired: () => readonly Wired[];
+  /** What is in the kernel now allows less, or speaks of other pods. */
+  readonly applied: (rules: RuleSet) => void;
+  readonly log: Log;
+};
+
+export type PolicyReport = {
+  readonly known: boolean;
+  readonly policies: number;
+  /** Chains of own pods' classes. */
+  readonly classes: number;
+  /** Own pods that are isolated in at least one direction. */
+  readonly isolated: number;
+  /** Addresses of pods that are not known yet. */
+  readonly pending: readonly Ip[];
+  readonly runs: number;
+  /** Milliseconds of the last run that changed something, compilation included. */
+  readonly lastMs: number;
+  readonly last: Applied['how'] | undefined;
+  /** Something has changed that is not in the kernel yet. */
+  readonly dirty: boolean;
+  readonly error: string | undefined;
+};
+
+export type PolicyRoom = {
+  /** Resolves when the pod's policies are in force, or it is closed until they are known. */
+  readonly admit: (pod: Wired) => Promise<void>;
+  /** Something that the rules are made from has changed. */
+  readonly mark: () => void;
+  /** Somebody's hand was in nftables. */
+  readonly suspect: () => void;
+  readonly report: () => PolicyReport;
+  /** In force now. */
+  readonly rules: () => RuleSet | undefined;
+  readonly cluster: () => Cluster | undefined;
+  readonly close: () => Promise<void>;
+};
+
+/** Changes come in crowds; the budget from news to kernel is 50 ms. */
+const MIN_RUN_MS = 8;
+/** Without news the table is looked at so often. */
+const LOOK_MS = 60_000;
+const RETRY_MS = 250;
+/** A pod that the API does not show in this time starts closed. */
+const PATIENCE_MS = 10_000;
+/** The table is read again at most so often, and for at most a fiftieth of the time. */
+const SUSPECT_MS = 1_000;
+const SHARE = 50;
+
+const isEmpty = (rules: RuleSet, cluster: Cluster): boolean =>
+  cluster.policies.length === 0 && rules.ingress.size === 0 && rules.egress.size === 0;
+
+export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
+  const { applier, log } = deps;
+  const factsOf = newFacts(deps.nodeName);
+  const compile = newCompiler();
+  const admission = newAdmission(PATIENCE_MS);
+  /** What the kernel has; undefined: not known. */
+  let inForce: RuleSet | undefined;
+  /** There is no table, and none is wanted. */
+  let tableless = false;
+  /** While nothing is known: the pods closed so far. */
+  let held: RuleSet | undefined;
+  let cluster: Cluster | undefined;
+  let suspectedAt = Number.NEGATIVE_INFINITY;
+  let lookMs = 0;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  /** Marks so far, and how many of them a whole run has seen. */
+  let marks = 0;
+  let seen = -1;
+  let runs = 0;
+  let lastMs = 0;
+  let last: Applied['how'] | undefined;
+  let error: string | undefined;
+
+  /** Of what is known; while nothing is, only those that have just come, who start closed. */
+  const clusterOf = (wired: readonly Wired[], known: boolean): Cluster => {
+    const { policies, namespaces, ownPods, otherPods } = deps.objects();
+    if (known) return factsOf({ policies, namespaces, ownPods, otherPods, wired, nodes: deps.nodes() });
+    const fresh = wired.filter(one => one.pod !== undefined).flatMap(one => one.ips);
+    const unknown = fresh.filter(ip => admission.fresh().has(ip));
+    return { self: deps.nodeName, policies: [], pods: [], namespaces: [], nodes: [], unknown };
+  };
+
+  const look = async (rules: RuleSet): Promise<Applied> => {
+    const begin = performance.now();
+    lookedAt = begin;
+    const applied = await applier.adopt(rules);
+    lookMs = performance.now() - begin;
+    return applied;
+  };
+
+  const put = async (rules: RuleSet, empty: boolean): Promise<Applied> => {
+    const before = inForce;
+    // Until it is done, nobody knows what is there.
+    inForce = undefined;
+    let applied: Applied;
+    if (empty) applied = tableless ? { how: 'nothing', operations: 0 } : await applier.remove();
+    else if (before === undefined || tableless) applied = await look(rules);
+    else applied = before === rules ? { how: 'nothing', operations: 0 } : await applier.change(before, rules);
+    inForce = rules;
+    tableless = empty;
+    return applied;
+  };
+
+  /** Closes those that have just come, and leaves everything else of an earlier life as it is. */
+  const hold = async (rules: RuleSet): Promise<Applied> => {
+    const applied = await applier.hold(held, rules);
+    held = rules;
+    return applied;
+  };
+
+  const settle = (now: Cluster, wired: readonly Wired[], known: boolean): void => {
+    const living = new Set(wired.flatMap(one => one.ips));
+    const closed = new Set(now.unknown);
+    admission.settle(ip => {
+      if (!living.has(ip)) return undefined;
+      if (closed.has(ip)) return 'closed';
+      return known ? 'ready' : undefined;
+    });
+    admission.retain(living);
+  };
+
+  const isSuspect = (): boolean =>
+    suspectedAt > lookedAt && performance.now() - lookedAt >= Math.max(SUSPECT_MS, lookMs * SHARE);
+
+  const run = async (): Promise<number | undefined> => {
+    runs += 1;
+    const marked = marks;
+    const begin = performance.now();
+    const known = deps.known();
+    const wired = deps.wired();
+    const next = clusterOf(wired, known);
+    // The table of an earlier life holds until something is known, and nobody came meanwhile.
+    if (!known && next.unknown.length === 0) {
+      seen = marked;
+      return undefined;
+    }
+    if (isSuspect() || begin - lookedAt >= LOOK_MS) {
+      inForce = undefined;
+      tableless = false;
+    }
+    const rules = compile(next);
+    const applied = known ? await put(rules, isEmpty(rules, next)) : await hold(rules);
+    cluster = next;
+    error = undefined;
+    seen = marked;
+    settle(next, wired, known);
+    if (applied.how !== 'nothing') {
+      lastMs = performance.now() - begin;
+      last = applied.how;
+      log.debug({ ...applied, ms: Math.round(lastMs), policies: next.policies.length }, 'policies applied');
+      deps.applied(rules);
+    }
+    return suspectedAt > lookedAt ? Math.max(SUSPECT_MS, lookMs * SHARE) : undefined;
+  };
+
+  const runner = startRunner({
+    run,
+    onError: thrown => {
+      error = thrown instanceof Error ? thrown.message : String(thrown);
+      log.error({ error }, 'NetworkPolicies cannot be put into the kernel; trying again');
+    },
+    minMs: MIN_RUN_MS,
+    maxMs: LOOK_MS,
+    retryMs: RETRY_MS,
+  });
+  const mark = (): void => {
+    marks += 1;
+    runner.mark();
+  };
+  mark();
+
+  return {
+    admit: async pod => {
+      const [first] = pod.ips;
+      if (pod.pod === undefined || first === undefined) return;
+      if (deps.known() && deps.objects().policies.length === 0 && tableless) return;
+      const admitted = admission.wait(first);
+      mark();
+      await admitted;
+    },
+    mark,
+    suspect: () => {
+      suspectedAt = performance.now();
+      if (!tableless) runner.mark();
+    },
+    report: () => ({
+      known: deps.known(),
+      policies: cluster?.policies.length ?? 0,
+      classes: inForce?.chains.size ?? 0,
+      isolated: new Set([...(inForce?.ingress.keys() ?? []), ...(inForce?.egress.keys() ?? [])]).size,
+      pending: cluster?.unknown ?? [],
+      runs,
+      lastMs,
+      last,
+      dirty: seen !== marks,
+      error,
+    }),
+    rules: () => inForce,
+    cluster: () => cluster,
+    close: async () => {
+      admission.end();
+      await runner.stop();
+    },
+  };
+}
