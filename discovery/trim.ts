@@ -12,7 +12,7 @@ const record = (value: unknown): Json =>
 const list = (value: unknown): readonly Json[] => (Array.isArray(value) ? value.map(record) : []);
 
 /** Mirror of a static pod: the UID by which the kubelet calls it towards the runtime. */
-export const CONFIG_HASH = 'kubernetes.io/config.hash';
+const CONFIG_HASH = 'kubernetes.io/config.hash';
 
 const metadataOf = ({ metadata }: KubeObject): Json => ({
   ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),

@@ -21,7 +21,7 @@ export type Cutter = {
 const PROTOCOLS: Readonly<Record<number, Packet['protocol']>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
 
 /** As the forward hook saw its first packet: after DNAT, before masquerading. */
-export const packetOf = (flow: Flow): Packet => ({
+const packetOf = (flow: Flow): Packet => ({
   src: flow.src,
   dst: flow.replySrc,
   protocol: PROTOCOLS[flow.protocol] ?? 'ICMP',
@@ -31,7 +31,7 @@ export const packetOf = (flow: Flow): Packet => ({
 const isolated = (rules: RuleSet, ip: Ip): boolean => rules.ingress.has(ip) || rules.egress.has(ip);
 
 /** Judges a connection that passes through this node; what begins or ends at the node itself is not forwarded. */
-export const isForbidden = (rules: RuleSet, local: ReadonlySet<Ip>, flow: Flow): boolean => {
+const isForbidden = (rules: RuleSet, local: ReadonlySet<Ip>, flow: Flow): boolean => {
   const packet = packetOf(flow);
   if (!isolated(rules, packet.src) && !isolated(rules, packet.dst)) return false;
   return !local.has(packet.src) && !local.has(packet.dst) && !permits(rules, packet);

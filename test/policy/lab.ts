@@ -15,6 +15,7 @@ export type LabPod = {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  readonly uid: string;
   readonly node: Member;
   readonly pod: Pod;
   readonly prober: Prober;
@@ -130,6 +131,7 @@ async function furnish(
       key: `${namespace}/${name}`,
       namespace,
       name,
+      uid: object.metadata.uid,
       node,
       pod,
       prober: await startProber(pod.namespace, program),
@@ -144,7 +146,8 @@ async function furnish(
     pods.delete(key);
     gone.prober.end();
     await deletePod(gone.node, gone.pod);
-    store.remove(PODS, gone.namespace, gone.name);
+    const shown = store.list(PODS).some(({ metadata }) => metadata.uid === gone.uid);
+    if (shown) store.remove(PODS, gone.namespace, gone.name);
   };
 
   const newest = new Map<string, number>();

@@ -33,7 +33,7 @@ export function buildProber(): string {
   const program = join(dir, 'prober');
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   if (!existsSync(program) || statSync(program).mtimeMs < statSync(SOURCE).mtimeMs)
-    execFileSync('cc', ['-O2', '-Wall', '-o', program, SOURCE]);
+    execFileSync(process.env.CC ?? 'cc', ['-O2', '-Wall', '-o', program, SOURCE]);
   return program;
 }
 
