@@ -105,7 +105,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
   const initial = remember(cni.leases().length > 0, log);
   const flows = config.policyKeepConnections ? undefined : openFlows();
   const cutter: Cutter | undefined =
-    flows && startCutter({ flows, local: () => localAddresses(kernel), log });
+    flows && startCutter({ flows, nft: kernel.nft, local: () => localAddresses(kernel), log });
   let changed = (): void => {};
   const cluster = startCluster({
     client,

@@ -48,7 +48,7 @@ export type ClusterOptions = {
   readonly onChange: () => void;
 };
 
-/** `version`: of the newest object that has been read. */
+/** `version`: what the server had up to here is known. */
 export type WatchReport = WatchState & { readonly count: number; readonly version: string | undefined };
 
 export type Cluster = {
@@ -86,10 +86,6 @@ type Shared = {
 
 const AWAY: WatchState = { synced: false, connected: false, error: undefined, restarts: 0 };
 
-/** Versions of one server are numbers, and the items of a list come in the order of their names. */
-const later = (a: string | undefined, b: unknown): string | undefined =>
-  typeof b === 'string' && Number(b) > Number(a ?? 0) ? b : a;
-
 /** One kind of object, watched or not. */
 function openPart<T>(
   shared: Shared,
@@ -102,13 +98,11 @@ function openPart<T>(
   const objects = openObjects(initial);
   let watch: Watch | undefined;
   let closing: Promise<void> = Promise.resolve();
-  let version: string | undefined;
 
   const tell = (really: boolean): void => {
     if (really) onChange();
   };
   const read = (object: KubeObject): Kept<T> | undefined => {
-    version = later(version, object.metadata.resourceVersion);
     const item = reader(object);
     if (!('error' in item)) return item;
     shared.log.warn({ error: item.error }, 'an object of the API server is left out');
@@ -146,7 +140,7 @@ function openPart<T>(
       tell(objects.clear());
     },
     synced: () => watch?.state().synced ?? false,
-    report: () => ({ ...(watch?.state() ?? AWAY), count: objects.all().length, version }),
+    report: () => ({ ...(watch?.state() ?? AWAY), count: objects.all().length, version: watch?.version() }),
   };
 }
 

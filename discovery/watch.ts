@@ -97,6 +97,8 @@ export type WatchOptions<T> = {
 
 export type Watch = {
   readonly state: () => WatchState;
+  /** Of the last list, event or bookmark: all that the server had up to here is known. */
+  readonly version: () => string | undefined;
   /** Resolves when nothing is called any more. */
   readonly close: () => Promise<void>;
 };
@@ -294,6 +296,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
   const running = run();
   return {
     state: () => state,
+    version: () => progress.version,
     close: async () => {
       stopping.abort();
       await running;

@@ -4,11 +4,16 @@
  */
 import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
+import { POLICY_TABLE } from '../constants.ts';
+import { familyOf } from '../ip.ts';
 import type { Flow } from '../platform/linux/ctflow.ts';
 import type { Flows } from '../platform/linux/ctsocket.ts';
+import type { ElementChange, Nft } from '../platform/linux/types.ts';
 import type { Ip } from '../types.ts';
 import { permits } from './permits.ts';
-import type { Packet, RuleSet } from './types.ts';
+import { cutSet } from './render.ts';
+import type { ElementText, Packet, RuleSet } from './types.ts';
+import { elementKey } from './wire.ts';
 
 export type Cutter = {
   /** These rules are in the kernel now. */
@@ -37,21 +42,40 @@ const isForbidden = (rules: RuleSet, local: ReadonlySet<Ip>, flow: Flow): boolea
   return !local.has(packet.src) && !local.has(packet.dst) && !permits(rules, packet);
 };
 
-const MIN_MS = 100;
+/** Elements by which the answering ends of cut TCP connections are kept from going on. */
+const answering = (flows: readonly Flow[]): readonly ElementChange[] =>
+  flows
+    .filter(flow => PROTOCOLS[flow.protocol] === 'TCP')
+    .map(flow => {
+      const set = cutSet(familyOf(flow.src));
+      const { replySrc, replySrcPort, replyDst, replyDstPort } = flow;
+      const text = `${replySrc} . ${replySrcPort} . ${replyDst} . ${replyDstPort}` as ElementText;
+      return { op: 'add', set, key: elementKey(set, text).key };
+    });
+
+const MIN_MS = 50;
 /** The list of all connections is long on busy nodes: it takes at most so small a part of the time. */
 const SHARE = 20;
 const RETRY_MS = 1_000;
 
 export function startCutter(options: {
   readonly flows: Flows;
+  readonly nft: Nft;
   /** The node's own addresses. */
   readonly local: () => Promise<ReadonlySet<Ip>>;
   readonly log: Log;
 }): Cutter {
-  const { flows, local, log } = options;
+  const { flows, nft, local, log } = options;
   let due: RuleSet | undefined;
   let restUntil = 0;
   let cut = 0;
+
+  const cutAll = async (forbidden: readonly Flow[]): Promise<number> => {
+    await nft.elements('inet', POLICY_TABLE, answering(forbidden)).catch(error => {
+      log.debug({ error: String(error) }, 'cut connections may go on when their answering end speaks first');
+    });
+    return flows.remove(forbidden);
+  };
 
   const run = async (): Promise<number | undefined> => {
     const begin = performance.now();
@@ -61,7 +85,7 @@ export function startCutter(options: {
     due = undefined;
     try {
       const own = await local();
-      const gone = await flows.remove(await flows.list(flow => isForbidden(rules, own, flow)));
+      const gone = await cutAll(await flows.list(flow => isForbidden(rules, own, flow)));
       cut += gone;
       if (gone > 0) log.info({ connections: gone }, 'connections that policies no longer allow are cut');
     } catch (error) {

@@ -16,6 +16,9 @@ const IP = { 4: 'ip', 6: 'ip6' } as const;
 /** Set of own pods' addresses, each with a counter of what was dropped; filled by the kernel. */
 const droppedSet = (direction: Direction, family: Family): string => `dropped-${direction}${family}`;
 
+/** Of TCP connections that were cut: source, its port, destination, its port, as their answers are sent. */
+export const cutSet = (family: Family): string => `cut${family}`;
+
 const familyIn = (set: string): Family => (set.endsWith('6') ? 6 : 4);
 
 /** Declaration of a class's set, from its name. */
@@ -68,16 +71,31 @@ const frame: readonly string[] = [
     `    type ${ADDRESS[f]}; size 65535; flags dynamic; counter`,
     '  }',
   ]),
+  ...FAMILIES.flatMap(f => [
+    `  set ${cutSet(f)} {`,
+    `    type ${ADDRESS[f]} . inet_service . ${ADDRESS[f]} . inet_service; size 65535; timeout 1h`,
+    '  }',
+  ]),
   ...DIRECTIONS.flatMap(denyLines),
   '  chain pending {',
   '    counter drop',
   '  }',
 ];
 
+/**
+ * The kernel takes a packet from the middle of a TCP connection for the first of a new one. When the answering
+ * end of one that was cut speaks first, it would come back as a connection the other way round.
+ */
+const cutLines = FAMILIES.map(
+  f =>
+    `    tcp flags & (fin | syn | rst | ack) != syn ${IP[f]} saddr . tcp sport . ${IP[f]} daddr . tcp dport @${cutSet(f)} drop`,
+);
+
 const hook: readonly string[] = [
   '  chain forward {',
   '    type filter hook forward priority filter; policy accept;',
   '    ct state established,related accept',
+  ...cutLines,
   ...each((direction, f) => [`    ${IP[f]} ${OWN[direction]} vmap @${mapName(direction, f)}`]),
   '  }',
 ];

@@ -51,6 +51,7 @@ const SHAPES: Readonly<Record<string, readonly (keyof typeof FIELDS)[]>> = {
   exact: ['address', 'protocol', 'port'],
   box: ['address', 'protocol', 'port'],
   self: ['address', 'address'],
+  cut: ['address', 'port', 'address', 'port'],
 };
 
 const kindOf = (set: string): string => /([a-z]+)[46]?$/.exec(set)?.[1] ?? '';

@@ -263,7 +263,13 @@ test('rules stay while the agent is away, and one that starts without the API se
   const table = async (): Promise<string> => {
     const text = await one.namespace.run(['nft', '-s', 'list', 'table', 'inet', POLICY_TABLE]);
     const { chains, sets } = parseListing(text);
-    return JSON.stringify([[...chains], [...sets].filter(([name]) => !name.startsWith('dropped'))]);
+    const named = [
+      ...[...chains].map(([name, lines]) => [name, ...lines].join('\n')),
+      ...[...sets]
+        .filter(([name]) => !/^(?:dropped|cut)/.test(name))
+        .map(([name, { elements }]) => [name, ...[...elements].sort()].join('\n')),
+    ];
+    return named.sort().join('\n');
   };
   const before = await table();
   // What is on disk is a little younger than what is in force.
