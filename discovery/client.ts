@@ -31,12 +31,14 @@ export type CallOptions = {
   readonly signal?: AbortSignal;
 };
 
+export type PatchOptions = CallOptions & { readonly strategic?: boolean };
+
 export type Client = {
   readonly server: string;
   /** Parsed JSON of a 2xx answer. All verbs reject with ApiError. */
   readonly get: (path: string, options?: CallOptions) => Promise<unknown>;
-  /** Merge patch (RFC 7386). */
-  readonly patch: (path: string, body: unknown, options?: CallOptions) => Promise<unknown>;
+  /** Merge patch (RFC 7386); `strategic`: Kubernetes' own, in which lists such as conditions are merged by their key. */
+  readonly patch: (path: string, body: unknown, options?: PatchOptions) => Promise<unknown>;
   readonly post: (path: string, body: unknown, options?: CallOptions) => Promise<unknown>;
   /** The body of a 2xx answer as it comes; the caller reads or destroys it, and watches its pauses. */
   readonly stream: (
@@ -268,7 +270,12 @@ export function clientOf(access: Access, timeoutMs: number): Client {
   return {
     server: access.server,
     get: (path, options = {}) => json({ method: 'GET', path, options }),
-    patch: write('PATCH', 'application/merge-patch+json'),
+    patch: (path, body, { strategic, ...options } = {}) =>
+      write('PATCH', `application/${strategic ? 'strategic-merge' : 'merge'}-patch+json`)(
+        path,
+        body,
+        options,
+      ),
     post: write('POST', 'application/json'),
     stream: (path, options) =>
       exchange({ method: 'GET', path, options }, options.headersMs, (response, settle) =>

@@ -8,6 +8,7 @@ import type { Ip } from '../types.ts';
 import { parseNode } from './annotations.ts';
 import type { Client } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { startCondition } from './condition.ts';
 import { type EventType, startEvents } from './events.ts';
 import { type OwnNode, type RotationNotes, startOwn } from './own.ts';
 import { startPodCidrs } from './podcidrs.ts';
@@ -58,6 +59,8 @@ export type Discovery = {
   readonly lookAtOwn: () => void;
   /** An Event on our Node; the same one again costs nothing. Type Warning unless given. */
   readonly event: (reason: string, message: string, type?: EventType) => void;
+  /** Pods can be wired on this node: a condition NetworkUnavailable is cleared from now on. */
+  readonly networkReady: () => void;
   /** Saves the facts and ends every connection. */
   readonly close: () => Promise<void>;
 };
@@ -81,6 +84,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     lastKnownKey: store.byName(nodeName)?.publicKey,
     onPublished: onChange,
   });
+  const condition = startCondition(shared);
   const events = startEvents({
     client,
     node: () => ({ name: nodeName, uid: store.byName(nodeName)?.uid ?? ownNode?.uid ?? nodeName }),
@@ -128,6 +132,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       const asked = looking;
       looking = false;
       publisher.saw(node.annotations);
+      condition.saw(node.networkUnavailable);
       if (node.podCidrs.length > 0) changed(store.setPodCidrs(node.uid, node.podCidrs));
       if (moved || asked) onChange();
     },
@@ -182,8 +187,11 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       own.mark();
     },
     event: events.post,
+    networkReady: condition.ready,
     close: async () => {
-      await Promise.all([watch, own, podCidrs, publisher, events, resolver].map(part => part.close()));
+      await Promise.all(
+        [watch, own, podCidrs, publisher, condition, events, resolver].map(part => part.close()),
+      );
       await saver.close();
     },
   };

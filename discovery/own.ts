@@ -16,6 +16,8 @@ export type OwnNode = {
   readonly annotations: Readonly<Record<string, string>>;
   readonly podCidrs: readonly string[];
   readonly rotation: RotationNotes;
+  /** The condition NetworkUnavailable is true: a cloud's controller waits for routes that weft makes unnecessary. */
+  readonly networkUnavailable: boolean;
 };
 
 /** Tokens of the own Node's annotations rotate-key and key-rotated. */
@@ -47,7 +49,7 @@ function rotationOf(notes: Json): RotationNotes {
 export function parseOwnNode(node: unknown): OwnNode {
   const { metadata, status } = record(node);
   const { uid, annotations } = record(metadata);
-  const { addresses } = record(status);
+  const { addresses, conditions } = record(status);
   const texts = Object.entries(record(annotations)).filter(
     (e): e is [string, string] => typeof e[1] === 'string',
   );
@@ -63,6 +65,9 @@ export function parseOwnNode(node: unknown): OwnNode {
     annotations: notes,
     podCidrs: podCidrsOf(node),
     rotation: rotationOf(notes),
+    networkUnavailable: (Array.isArray(conditions) ? conditions : [])
+      .map(record)
+      .some(({ type, status: is }) => type === 'NetworkUnavailable' && is === 'True'),
   };
 }
 

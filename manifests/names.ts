@@ -18,6 +18,9 @@ export const CONFIG_MAP = 'weft-config';
 /** Cluster-scoped, so it carries our name. */
 export const ADMISSION_POLICY = 'weft-own-node';
 
+/** The same for the Node's status. */
+export const STATUS_POLICY = 'weft-own-node-status';
+
 /** Name under which `npm run image` makes the image known to a container runtime. */
 export const IMAGE = `weft.network/weft:${VERSION}`;
 

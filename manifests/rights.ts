@@ -40,6 +40,7 @@ const role: V1ClusterRole = {
     { apiGroups: [''], resources: ['nodes'], verbs: verbsOf('nodes') },
     { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: verbsOf('pods') },
     { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: verbsOf('networkpolicies') },
+    { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
     { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   ],
 };
@@ -65,7 +66,9 @@ export const rights: readonly Manifest[] = [
     object: role,
     comments: {
       'rules.0':
-        'What may be patched, and on which Node, is narrowed by the ValidatingAdmissionPolicy below.',
+        'What may be patched, and on which Node, is narrowed by the ValidatingAdmissionPolicies below.',
+      'rules.3':
+        'For the one condition NetworkUnavailable, which some clouds set on new Nodes and which keeps pods off them.',
     },
   },
   { object: binding },

@@ -107,17 +107,42 @@ export async function replace(
 const hasList = (value: unknown): boolean =>
   Array.isArray(value) || (isObject(value) && Object.values(value).some(hasList));
 
-async function patchOf(request: IncomingMessage): Promise<Json> {
+async function patchOf(
+  request: IncomingMessage,
+): Promise<{ readonly patch: Json; readonly strategic: boolean }> {
   const type = contentType(request);
   if (type !== MERGE && type !== STRATEGIC) throw media(MERGE);
   const patch = parse(await bodyOf(request), why => badRequest(`error decoding patch: ${why}`));
   // Without lists and directives a strategic merge is a merge.
-  if (type === STRATEGIC && (hasList(patch) || JSON.stringify(patch).includes('"$')))
+  if (type === STRATEGIC && (hasList(withConditions(patch, [])) || JSON.stringify(patch).includes('"$')))
     throw failure(
       415,
-      'this small server merges no lists: send a patch of type application/merge-patch+json',
+      'this small server merges no lists but conditions: send a patch of type application/merge-patch+json',
     );
-  return patch;
+  return type === STRATEGIC ? { patch, strategic: true } : { patch, strategic: false };
+}
+
+type Conditions = readonly Json[];
+
+const conditionsOf = (object: Json): Conditions | undefined => {
+  const { conditions } = part(object, 'status');
+  return Array.isArray(conditions) ? conditions.filter(isObject) : undefined;
+};
+
+/** The patch with other conditions in it; without any where these are none. */
+function withConditions(patch: Json, conditions: Conditions): Json {
+  if (conditionsOf(patch) === undefined) return patch;
+  const { conditions: _, ...rest } = part(patch, 'status');
+  return { ...patch, status: conditions.length === 0 ? rest : { ...rest, conditions } };
+}
+
+/** Conditions have a key, their type: each is merged with its namesake, the others stay. */
+function mergeConditions(before: Json, patch: Json): Json {
+  const [old, given] = [conditionsOf(before) ?? [], conditionsOf(patch)];
+  if (given === undefined) return patch;
+  const merged = old.map(one => mergePatch(one, given.find(({ type }) => type === one.type) ?? {}) as Json);
+  const added = given.filter(({ type }) => !old.some(one => one.type === type));
+  return withConditions(patch, [...merged, ...added]);
 }
 
 /** An outcome that is no object of its kind, or another one. */
@@ -141,8 +166,9 @@ export async function patch(
   which: Part,
 ): Promise<KubeObject> {
   const { resource, namespace, name = '' } = target;
-  const change = spelled(resource, await patchOf(request));
+  const sent = await patchOf(request);
   const before = store.get(keptAs(resource), namespace, name);
+  const change = spelled(resource, sent.strategic ? mergeConditions(before, sent.patch) : sent.patch);
   checkOutcome({ ...target, resource: keptAs(resource) }, before, mergePatch(before, change) as Json);
   return store.patch(keptAs(resource), namespace, name, change, which);
 }

@@ -52,6 +52,19 @@ export const writeCases: Cases = test => {
     });
   });
 
+  test('status: a strategic patch of one condition leaves the others', async w => {
+    const path = `${NODES}/${w.id}-a`;
+    await w.node(`${w.id}-a`);
+    const one = (type: string, status: string) => ({ type, status, reason: 'A', message: 'b' });
+    const strategic = (...conditions: readonly object[]) =>
+      patch(w, `${path}/status`, { status: { conditions } }, 'application/strategic-merge-patch+json');
+    assert.equal((await strategic(one('Ready', 'True'), one('Other', 'True'))).status, 200);
+    assert.equal((await strategic({ type: 'Other', status: 'False' })).status, 200);
+    const { status } = (await w.ok(path)) as Any;
+    const said = status.conditions.map((c: Any) => `${c.type} ${c.status} ${c.reason}`);
+    assert.deepEqual(said.sort(), ['Other False A', 'Ready True A']);
+  });
+
   test('create: a name made by the server', async w => {
     const path = configmaps(await w.namespace());
     const { metadata } = await w.create(path, { metadata: { generateName: 'some-' } });

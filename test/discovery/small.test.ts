@@ -79,6 +79,12 @@ test('the own Node: addresses of both kinds and of k3s, once each; nothing throw
     },
   });
   assert.deepEqual(own.addresses, { internal: ['192.168.1.7'], external: ['203.0.113.7', '2001:db8::7'] });
+  assert.equal(own.networkUnavailable, false);
+  const conditions = (...list: readonly object[]) =>
+    parseOwnNode({ status: { conditions: list } }).networkUnavailable;
+  assert.equal(conditions({ type: 'NetworkUnavailable', status: 'True' }), true);
+  assert.equal(conditions({ type: 'NetworkUnavailable', status: 'False' }), false);
+  assert.equal(conditions({ type: 'MemoryPressure', status: 'True' }), false);
   assert.deepEqual(own.podCidrs, ['10.42.0.0/24']);
   assert.deepEqual(Object.keys(own.annotations), ['k3s.io/external-ip']);
   fc.assert(fc.property(fc.anything(), value => void parseOwnNode(value)));

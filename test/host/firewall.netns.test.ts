@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { ensureForward, removeForward } from '../../host/ensure.ts';
 import type { Finding } from '../../host/types.ts';
 import { openFirewalls } from '../../platform/linux/firewall.ts';
-import { type Lab, type Member, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
+import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
@@ -185,6 +185,22 @@ test('a UDP port that somebody else holds is an error that names the holder', as
   holder.kill();
   await untilTalking('with the port free', 20_000);
   await gone(b, 'udp port');
+});
+
+test('the condition NetworkUnavailable that a cloud sets is cleared, and the others stay', async () => {
+  const conditions = [
+    { type: 'Ready', status: 'True' },
+    { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated' },
+  ];
+  lab.api.store.patch(NODES, undefined, 'node1', { status: { conditions } }, 'status');
+  const now = (): readonly unknown[] => {
+    const { status } = lab.api.store.get(NODES, undefined, 'node1') as unknown as {
+      readonly status: { readonly conditions: readonly { readonly type: string; readonly status: string }[] };
+    };
+    return status.conditions.map(one => `${one.type}=${one.status}`);
+  };
+  await until('it to be cleared', () => now().includes('NetworkUnavailable=False') || undefined);
+  assert.deepEqual(now(), ['Ready=True', 'NetworkUnavailable=False']);
 });
 
 test('removal leaves other people’s chains as they were', async () => {

@@ -101,7 +101,7 @@ describe('image', { skip: skipNative }, () => {
     const rule = ['-i', 'weft+', '-m', 'comment', '--comment', 'weft', '-j', 'ACCEPT'];
     const lock = `/dev/shm/weft-image-${process.pid}.lock`;
     after(() => rmSync(lock, { force: true }));
-    const env = { PATH: '/usr/sbin', XTABLES_LOCKFILE: lock };
+    const env = { PATH: '/usr/sbin:/usr/bin', XTABLES_LOCKFILE: lock };
     for (const program of ['iptables', 'ip6tables']) {
       const run = (...args: string[]) =>
         host.run(['chroot', join(folder, 'root'), 'xtables-legacy-multi', program, ...args], { env });

@@ -1,9 +1,12 @@
 /** What the real kube-apiserver says to the manifests, and to an agent that wants more than it may. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openClient } from '../../discovery/client.ts';
+import { clearing } from '../../discovery/condition.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/api.ts';
 import { clusterUnavailable } from '../cluster/packages.ts';
 import type { Output } from '../cluster/process.ts';
@@ -19,11 +22,21 @@ const agentPod = (nodeName: string) => ({
   spec: { nodeName, serviceAccountName: 'weft', containers: [{ name: 'agent', image: 'none' }] },
 });
 
+const kubeconfigOf = (server: string, token: string) => ({
+  apiVersion: 'v1',
+  kind: 'Config',
+  clusters: [{ name: 'a', cluster: { server, 'insecure-skip-tls-verify': true } }],
+  users: [{ name: 'a', user: { token } }],
+  contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
+  'current-context': 'a',
+});
+
 const annotate = (name: string, value: string | null) => ({ metadata: { annotations: { [name]: value } } });
 
 describe('manifests on a real API server', { skip: clusterUnavailable(['kubernetes']) ?? false }, () => {
   let api: ControlPlane;
   let token: string;
+  const folder = mkdtempSync(join(tmpdir(), 'weft-admission-'));
 
   const must = async (args: readonly string[], input?: unknown): Promise<string> => {
     const output = await api.kubectl(args, input === undefined ? {} : { input: JSON.stringify(input) });
@@ -75,7 +88,10 @@ describe('manifests on a real API server', { skip: clusterUnavailable(['kubernet
     await untilInForce();
   });
 
-  after(() => api?.stop());
+  after(async () => {
+    rmSync(folder, { recursive: true });
+    await api?.stop();
+  });
 
   for (const file of ['weft.yaml', 'weft-userspace.yaml'])
     test(`${file} is valid, every field is known, and to apply it again changes nothing`, async () => {
@@ -129,8 +145,95 @@ describe('manifests on a real API server', { skip: clusterUnavailable(['kubernet
       await denied(/nothing of a Node but its annotations/, 'node1', body);
   });
 
-  test('an agent may not touch a Node’s status, delete a Node or read a Secret', async () => {
-    for (const question of ['patch nodes --subresource=status', 'delete nodes', 'get secrets']) {
+  test('an agent may clear the condition NetworkUnavailable of its Node, and touch nothing else of a status', async () => {
+    const condition = (type: string, status: string) => ({
+      type,
+      status,
+      reason: 'Test',
+      message: 'as a cloud has it',
+      lastHeartbeatTime: '2026-01-01T00:00:00Z',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    });
+    const conditions = async (name: string): Promise<readonly string[]> =>
+      (
+        await must([
+          'get',
+          'node',
+          name,
+          '-o',
+          'jsonpath={range .status.conditions[*]}{.type}={.status} {end}',
+        ])
+      )
+        .split(' ')
+        .filter(Boolean);
+    const set = (name: string, ...list: readonly object[]) =>
+      must([
+        'patch',
+        'node',
+        name,
+        '--subresource=status',
+        '--type=merge',
+        `--patch=${JSON.stringify({ status: { conditions: list } })}`,
+      ]);
+    for (const name of ['node1', 'node2'])
+      await set(name, condition('Ready', 'True'), condition('NetworkUnavailable', 'True'));
+    const kubeconfig = join(folder, 'kubeconfig');
+    writeFileSync(kubeconfig, JSON.stringify(kubeconfigOf(api.url, token)));
+    const client = await openClient({ kubeconfig });
+    const send = (name: string, body: object, strategic = true) =>
+      client.patch(`/api/v1/nodes/${name}/status`, body, { strategic }).then(
+        () => 'allowed',
+        error => String(error),
+      );
+    const ours = clearing(Date.now());
+    const [cleared = {}] = (ours as { status: { conditions: object[] } }).status.conditions;
+    for (const [words, name, body] of [
+      [/only the Node that its pod runs on/, 'node2', ours],
+      [
+        /may only clear the condition/,
+        'node1',
+        { status: { conditions: [condition('NetworkUnavailable', 'Unknown')] } },
+      ],
+      [
+        /nothing of a Node’s status but/,
+        'node1',
+        { status: { conditions: [cleared, condition('Ready', 'False')] } },
+      ],
+      [
+        /nothing of a Node’s status but/,
+        'node1',
+        { status: { conditions: [cleared, condition('Mine', 'True')] } },
+      ],
+      [
+        /nothing of a Node’s status but/,
+        'node1',
+        { status: { addresses: [{ type: 'InternalIP', address: '192.0.2.66' }] } },
+      ],
+      [/nothing of a Node’s status but/, 'node1', { status: { capacity: { pods: '1' } } }],
+      [/by way of its status/, 'node1', { metadata: { labels: { a: 'b' } }, ...ours }],
+      [
+        /by way of its status/,
+        'node1',
+        { metadata: { annotations: { 'weft.network/public-key': 'x' } }, ...ours },
+      ],
+    ] as const)
+      assert.match(await send(name, body), words, JSON.stringify(body));
+    assert.match(
+      await send('node1', { status: { conditions: [condition('Ready', 'True')] } }, false),
+      /may only clear/,
+      'nor remove it',
+    );
+    assert.deepEqual(await conditions('node1'), ['Ready=True', 'NetworkUnavailable=True']);
+    assert.equal(await send('node1', ours), 'allowed');
+    assert.deepEqual(await conditions('node1'), ['Ready=True', 'NetworkUnavailable=False']);
+    assert.deepEqual(await conditions('node2'), ['Ready=True', 'NetworkUnavailable=True']);
+    await set('node1', condition('Ready', 'True'));
+    assert.match(await send('node1', ours), /where somebody has set it/, 'nor add it');
+    client.close();
+  });
+
+  test('an agent may not delete a Node or read a Secret', async () => {
+    for (const question of ['get nodes --subresource=status', 'delete nodes', 'get secrets']) {
       const { code, stdout } = await as(token, 'auth', 'can-i', ...question.split(' '));
       assert.deepEqual([question, code, stdout], [question, 1, 'no\n']);
     }

@@ -18,6 +18,7 @@ import { parseAllDocuments } from 'yaml';
 import { defaults, fields, parseConfig } from '../../config.ts';
 import { RUN_DIR, STATE_DIR, WG_LINK } from '../../constants.ts';
 import { AGENT_ANNOTATIONS } from '../../manifests/admission.ts';
+import { ADMISSION_POLICY, STATUS_POLICY } from '../../manifests/names.ts';
 import { rendered, stale } from '../../manifests/render.ts';
 import { VERSION } from '../../version.ts';
 
@@ -102,7 +103,7 @@ describe('rights', () => {
     ]);
     assert.equal(binding.roleRef.name, find<V1ClusterRole>('ClusterRole').metadata?.name);
     assert.equal(podOf('weft').serviceAccountName, account?.name);
-    const policy = find<V1ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy');
+    const policy = find<V1ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy', ADMISSION_POLICY);
     assert.equal(
       policy.spec?.matchConditions?.[0]?.expression,
       `request.userInfo.username == 'system:serviceaccount:${account?.namespace}:${account?.name}'`,
@@ -115,15 +116,22 @@ describe('rights', () => {
         .filter(verb => !['get', 'list', 'watch'].includes(verb))
         .flatMap(verb => (rule.resources ?? []).map(resource => `${verb} ${resource}`)),
     );
-    assert.deepEqual(writes.sort(), ['create events', 'patch events', 'patch nodes']);
+    assert.deepEqual(writes.sort(), ['create events', 'patch events', 'patch nodes', 'patch nodes/status']);
   });
 
-  test('the policy is bound, denies, and fails closed', () => {
-    const policy = find<V1ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy');
-    const binding = find<V1ValidatingAdmissionPolicyBinding>('ValidatingAdmissionPolicyBinding');
-    assert.equal(binding.spec?.policyName, policy.metadata?.name);
-    assert.deepEqual(binding.spec?.validationActions, ['Deny']);
-    assert.equal(policy.spec?.failurePolicy, 'Fail');
+  test('each policy is bound, denies, and fails closed', () => {
+    for (const [name, resource] of [
+      [ADMISSION_POLICY, 'nodes'],
+      [STATUS_POLICY, 'nodes/status'],
+    ] as const) {
+      const { spec } = find<V1ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy', name);
+      const binding = find<V1ValidatingAdmissionPolicyBinding>('ValidatingAdmissionPolicyBinding', name);
+      assert.equal(binding.spec?.policyName, name);
+      assert.deepEqual(binding.spec?.validationActions, ['Deny']);
+      assert.equal(spec?.failurePolicy, 'Fail');
+      assert.deepEqual(spec?.matchConstraints?.resourceRules?.[0]?.resources, [resource]);
+    }
+    const policy = find<V1ValidatingAdmissionPolicy>('ValidatingAdmissionPolicy', ADMISSION_POLICY);
     const writable = policy.spec?.variables?.find(v => v.name === 'writable')?.expression;
     assert.deepEqual(JSON.parse((writable ?? '').replaceAll("'", '"')), AGENT_ANNOTATIONS);
   });
