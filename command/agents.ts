@@ -15,6 +15,8 @@ export type Agents = {
   readonly list: () => Promise<readonly AgentRef[]>;
   /** What the agent answers to GET `path`, such as `/status`: JSON, or text as a string. Rejects with what failed, and where. */
   readonly get: (node: string, path: string, timeoutMs?: number) => Promise<unknown>;
+  /** GET of the API server, with the user's own rights; absent where only the agent of this node is asked. */
+  readonly api?: (path: string) => Promise<unknown>;
   readonly close: () => void;
 };
 

@@ -7,8 +7,15 @@ import type { Io } from './types.ts';
 const calledAs = (): string =>
   basename(process.argv[1] ?? 'weft').startsWith('kubectl-weft') ? 'kubectl weft' : 'weft';
 
+/** As in `weft peers | head`: whoever reads has seen enough. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+}
+
 export const processIo = (): Io => {
   const name = calledAs();
+  process.stdout.on('error', endWithReader);
   return {
     out: text => void process.stdout.write(text),
     err: text => void process.stderr.write(text),

@@ -23,7 +23,7 @@ const isReport = (value: unknown): value is StatusReport =>
   typeof value === 'object' && value !== null && Array.isArray((value as { peers?: unknown }).peers);
 
 /** Rejects only where not one agent could be asked. */
-async function readMesh(agents: Agents, node: string | undefined): Promise<MeshReport> {
+export async function readMesh(agents: Agents, node: string | undefined): Promise<MeshReport> {
   const answers = await askAll(agents, '/status', node);
   const nodes = answers.map((answer): NodeReport => {
     if (!answer.ok) return { node: answer.node, report: undefined, error: answer.error };

@@ -10,8 +10,11 @@ export const verbs: Readonly<Record<string, Load>> = {
   ping: async () => (await import('./ping.ts')).ping,
   graph: async () => (await import('./graph.ts')).graph,
   dashboard: async () => (await import('./dashboard.ts')).dashboard,
+  explain: async () => (await import('./explain.ts')).explain,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  plan: async () => (await import('./plan.ts')).plan,
   get: async () => (await import('./get.ts')).get,
+  completion: async () => (await import('./completion.ts')).completion,
   version: async () => (await import('./version.ts')).version,
 };
 

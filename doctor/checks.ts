@@ -53,7 +53,7 @@ function alone({ status }: NodeFacts): Check {
     id: 'udp reachability',
     grade: 'error',
     what: `not one of ${status.peers.length} peers is reached, so it is this node or its uplink; it publishes ${where}${hidden ? ', private addresses that other sites cannot reach' : ''}`,
-    cure: `open UDP ${status.listenPort ?? 51820} inbound and outbound for this node (host firewall, cloud security group, router)${hidden || own.length === 0 ? '; where it has a public address that it does not know of, kubectl annotate node ${status.node} weft.network/force-endpoint=ADDRESS:PORT' : ''}`,
+    cure: `open UDP ${status.listenPort ?? 51820} inbound and outbound for this node (host firewall, cloud security group, router)${hidden || own.length === 0 ? `; where it has a public address that it does not know of, kubectl annotate node ${status.node} weft.network/force-endpoint=ADDRESS:PORT` : ''}`,
   };
 }
 

@@ -1,5 +1,6 @@
 /** What the verbs say of a mesh, for people and for programs: golden files, since both are promises. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { EXIT } from '../../command/types.ts';
 import { verbs } from '../../command/verbs.ts';
@@ -108,4 +109,92 @@ test('where no agent answers, that is an error and no empty table', async () => 
   const { code, err } = await said(['status'], { agents: async () => dead });
   assert.equal(code, EXIT.unreachable);
   assert.match(err, /no agent answers; node1: connection refused/);
+});
+
+const explain = (from: string, to: string, more = {}) => said(['explain', from, to], { ...remote, ...more });
+
+/** An API server with one policy: whoever is labelled db lets nobody in but from label web, to 5432. */
+const OBJECTS: Readonly<Record<string, unknown>> = {
+  '/apis/networking.k8s.io/v1/networkpolicies': {
+    items: [
+      {
+        metadata: { namespace: 'default', name: 'db' },
+        spec: {
+          podSelector: { matchLabels: { app: 'web-2' } },
+          ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web-1' } } }], ports: [{ port: 5432 }] }],
+        },
+      },
+    ],
+  },
+  '/api/v1/pods': {
+    items: [1, 2, 3].map(n => ({
+      metadata: { namespace: 'default', name: `web-${n}`, uid: `u${n}`, labels: { app: `web-${n}` } },
+      spec: { nodeName: `node${n}`, containers: [] },
+      status: { phase: 'Running', podIP: `10.42.${n}.7` },
+    })),
+  },
+  '/api/v1/namespaces': { items: [{ metadata: { name: 'default' } }] },
+};
+
+const withApi = { agents: async () => ({ ...agents(), api: async (path: string) => OBJECTS[path] }) };
+
+test('explain: the way, the tunnel and the policies, for each kind of end', async () => {
+  const stories = [
+    await explain('web-1', 'web-2:5432', withApi),
+    await explain('web-1', 'web-2:80', withApi),
+    await explain('web-1', 'web-3', withApi),
+    await explain('web-2', 'web-2', withApi),
+    await explain('10.42.1.1', '10.42.2.99:80', withApi),
+    await explain('web-1', '10.42.77.1', withApi),
+    await explain('web-1', '198.51.100.1:443', withApi),
+    await explain('198.51.100.1', 'web-1', withApi),
+    await explain('web-1', 'web-2', remote),
+  ];
+  golden(file('explain.txt'), stories.map(s => `${s.out}${s.err}exit ${s.code}\n`).join('\n'));
+});
+
+test('explain, for programs, and what it cannot find', async () => {
+  const { out } = await said(['explain', 'web-1', 'web-2:5432', '-o', 'json'], withApi);
+  golden(file('explain.json'), out);
+  const none = await explain('shop/cart', 'web-1');
+  assert.match(none.err, /shop\/cart is known to no agent that was asked/);
+  assert.equal(none.code, EXIT.unreachable);
+  for (const wrong of ['web-1:0', 'Web', 'a/b/c', '[web]:80'])
+    assert.equal((await explain('web-1', wrong)).code, EXIT.usage, wrong);
+});
+
+test('explain: policies that may not be read are said not to be looked at', async () => {
+  const refused = {
+    ...agents(),
+    api: async () => {
+      throw new Error('networkpolicies is forbidden');
+    },
+  };
+  const { out, code } = await explain('web-1', 'web-2', { agents: async () => refused });
+  assert.match(out, /not looked at: networkpolicies is forbidden/);
+  assert.equal(code, EXIT.trouble);
+});
+
+test('plan: a file of Nodes, what is wrong in it, and the whole of one node', async () => {
+  const path = `${import.meta.dirname}/nodes.yaml`;
+  const all = await said(['plan', path]);
+  assert.equal(all.code, EXIT.trouble);
+  const one = await said(['plan', path, '-n', 'a', '--full']);
+  golden(file('plan.txt'), `${all.out}\n${one.out}`);
+  golden(file('plan.json'), (await said(['plan', path, '-n', 'a', '-o', 'json'])).out);
+  assert.match((await said(['plan', path, '-n', 'z'])).err, /there is no Node z/);
+  assert.equal((await said(['plan', '/nowhere'])).code, EXIT.usage);
+});
+
+test('completion knows every verb and its options, in the words of three shells', async () => {
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    const { out, code } = await said(['completion', shell]);
+    assert.equal(code, EXIT.ok);
+    for (const verb of Object.keys(verbs)) assert.ok(out.includes(verb), `${shell} ${verb}`);
+    assert.match(out, /trouble/);
+  }
+  assert.equal((await said(['completion', 'csh'])).code, EXIT.usage);
+  const { out } = await said(['completion', 'bash']);
+  const script = `${out}\nCOMP_WORDS=(weft peers --t); COMP_CWORD=2; _weft; echo "\${COMPREPLY[@]}"`;
+  assert.equal(spawnSync('bash', ['-c', script], { encoding: 'utf8' }).stdout, '--trouble\n');
 });
