@@ -20,7 +20,7 @@ export type Kept = {
 export type Prober = {
   readonly try: (protocol: Protocol, ip: string, port: number, ms: number) => Promise<Reply>;
   readonly keep: (protocol: 'tcp' | 'udp', ip: string, port: number, ms: number) => Promise<Kept>;
-  /** Sources from which its echoes have heard since the last call. */
+  /** Words that its echoes have heard since the last call, and how often. */
   readonly heard: () => ReadonlyMap<string, number>;
   readonly end: () => void;
 };
@@ -60,7 +60,7 @@ export async function startProber(
   let rest = '';
   const onLine = (line: string): void => {
     const [word, id = '', source = ''] = line.split(' ');
-    if (word === 'saw') heard.set(source, (heard.get(source) ?? 0) + 1);
+    if (word === 'saw') heard.set(id, (heard.get(id) ?? 0) + 1);
     else {
       const done = waiting.get(id);
       waiting.delete(id);
@@ -97,9 +97,9 @@ export async function startProber(
       };
     },
     heard: () => {
-      const sources = heard;
+      const words = heard;
       heard = new Map();
-      return sources;
+      return words;
     },
     end: () => void child.kill('SIGKILL'),
   };
