@@ -63,6 +63,10 @@ const stopSignal = (): Promise<string> =>
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
 
+const tryLater = (error: unknown): never => {
+  throw new CniError(CODES.tryLater, error instanceof Error ? error.message : String(error));
+};
+
 /** Resolves with the exit status after SIGTERM or SIGINT. The data path stays as it is. */
 export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptions): Promise<number> {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
@@ -101,11 +105,8 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
       if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
     },
     served: recordCni(metrics),
-    beforeAnswer: async lease => {
-      await policy?.admit(lease).catch(error => {
-        throw new CniError(CODES.tryLater, error instanceof Error ? error.message : String(error));
-      });
-    },
+    beforeWire: async lease => policy?.guard(lease).catch(tryLater),
+    beforeAnswer: async lease => policy?.admit(lease).catch(tryLater),
     released: ips => {
       policy?.mark();
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));

@@ -32,6 +32,8 @@ export type PolicyOptions = {
 };
 
 export type AgentPolicy = {
+  /** Awaited before a pod is wired. */
+  readonly guard: (pod: Wired) => Promise<void>;
   /** Awaited before ADD answers. */
   readonly admit: (pod: Wired) => Promise<void>;
   /** Nodes or attachments have changed. */
@@ -87,6 +89,7 @@ async function switchedOff({ kernel, log }: PolicyOptions): Promise<AgentPolicy>
     );
   }
   return {
+    guard: async () => {},
     admit: async () => {},
     mark: () => {},
     suspect: () => {},
@@ -156,6 +159,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     if (cluster.synced()) for (const saver of savers) saver.mark();
   };
   return {
+    guard: room.guard,
     admit: room.admit,
     mark: room.mark,
     suspect: room.suspect,

@@ -124,6 +124,7 @@ export async function add(deps: VerbDeps, request: Request, session: Session): P
   await dropDeadHolder(deps, request);
   const lease = await takeLease(deps, request, mtu);
   try {
+    await deps.beforeWire(lease);
     const routes = await attach(deps.kernel, pod, lease, gateways);
     await deps.limiter.apply(lease);
     await deps.ports.publish(lease, gateways);

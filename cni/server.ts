@@ -46,6 +46,7 @@ export type CniOptions = {
   readonly log: Log;
   /** Milliseconds; goes on while no agent runs. */
   readonly now?: () => number;
+  readonly beforeWire?: (lease: Lease) => Promise<void>;
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
   /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
   readonly failed?: (verb: string, error: CniError) => void;
@@ -195,6 +196,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     limiter: openLimiter({ kernel, book, keyed }),
     strangers: newStrangers(log),
     readyMarker: options.readyMarker,
+    beforeWire: options.beforeWire ?? (async () => {}),
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
   };

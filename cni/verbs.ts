@@ -42,6 +42,8 @@ export type VerbDeps = {
   readonly limiter: Limiter;
   readonly strangers: Strangers;
   readonly readyMarker: string;
+  /** Awaited before the pod has a wire: whoever sends from the first moment on must find its policy there. */
+  readonly beforeWire: (lease: Lease) => Promise<void>;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
   readonly released: (ips: readonly Ip[]) => void;

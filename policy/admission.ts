@@ -1,6 +1,7 @@
 /**
- * Pods whose ADD waits for its policies: answered when they are in the kernel. A pod that the API does
- * not show in time starts closed, and opens when it is known; one that cannot even be closed is refused.
+ * Pods whose ADD waits for its policies: wired when they are closed at least, and answered when they are
+ * known. A pod that the API does not show in time starts closed, and opens when it is known; one that
+ * cannot even be closed is refused.
  */
 import type { Ip } from '../types.ts';
 
@@ -8,8 +9,8 @@ import type { Ip } from '../types.ts';
 export type Standing = 'ready' | 'closed' | 'open';
 
 export type Admission = {
-  /** Resolves when the pod may start; rejects where it would start without its policies. */
-  readonly wait: (ip: Ip) => Promise<void>;
+  /** Resolves when it stands so, or has waited long enough; rejects where it is still open then. */
+  readonly wait: (ip: Ip, until: 'closed' | 'ready') => Promise<void>;
   /** After a run that looked at these. */
   readonly settle: (standing: (ip: Ip) => Standing | undefined) => void;
   /** Addresses of those that came in this life. */
@@ -21,6 +22,7 @@ export type Admission = {
 };
 
 type Waiting = {
+  readonly until: 'closed' | 'ready';
   readonly done: () => void;
   /** No longer waited for: as it stands. */
   readonly expire: () => void;
@@ -38,7 +40,7 @@ export function newAdmission(patienceMs: number): Admission {
   let ended = false;
   const fresh = new Set<Ip>();
 
-  const wait = (ip: Ip): Promise<void> =>
+  const wait: Admission['wait'] = (ip, until) =>
     new Promise((resolve, reject) => {
       const end = (error?: Error): void => {
         clearTimeout(timer);
@@ -48,7 +50,7 @@ export function newAdmission(patienceMs: number): Admission {
       };
       const expire = (): void => end(mine.standing === 'open' ? refused() : undefined);
       const timer = setTimeout(expire, ended ? 0 : patienceMs);
-      const mine: Waiting = { done: () => end(), expire, standing: 'open' };
+      const mine: Waiting = { until, done: () => end(), expire, standing: 'open' };
       waiting.get(ip)?.done();
       waiting.set(ip, mine);
       fresh.add(ip);
@@ -59,7 +61,7 @@ export function newAdmission(patienceMs: number): Admission {
     settle: standing => {
       for (const [ip, one] of waiting) {
         one.standing = standing(ip) ?? one.standing;
-        if (one.standing === 'ready') one.done();
+        if (one.standing === 'ready' || one.standing === one.until) one.done();
       }
     },
     fresh: () => fresh,

@@ -47,7 +47,9 @@ export type PolicyReport = {
 };
 
 export type PolicyRoom = {
-  /** Resolves when the pod's policies are in force, or it is closed until they are known. */
+  /** Before the pod has a wire: resolves when its policies are in force, or it is closed until they are. */
+  readonly guard: (pod: Wired) => Promise<void>;
+  /** Before the pod starts: resolves when its policies are in force, or have been waited for long enough. */
   readonly admit: (pod: Wired) => Promise<void>;
   /** Something that the rules are made from has changed. */
   readonly mark: () => void;
@@ -195,15 +197,17 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   };
   mark();
 
+  const admitted = async ({ pod, ips: [first] }: Wired, until: 'closed' | 'ready'): Promise<void> => {
+    if (pod === undefined || first === undefined) return;
+    if (deps.known() && deps.objects().policies.length === 0 && tableless) return;
+    const standing = admission.wait(first, until);
+    mark();
+    await standing;
+  };
+
   return {
-    admit: async pod => {
-      const [first] = pod.ips;
-      if (pod.pod === undefined || first === undefined) return;
-      if (deps.known() && deps.objects().policies.length === 0 && tableless) return;
-      const admitted = admission.wait(first);
-      mark();
-      await admitted;
-    },
+    guard: pod => admitted(pod, 'closed'),
+    admit: pod => admitted(pod, 'ready'),
     mark,
     suspect: () => {
       suspectedAt = performance.now();
