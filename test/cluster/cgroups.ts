@@ -66,10 +66,10 @@ const removeTree = (folder: string): void => {
   rmdirSync(folder);
 };
 
-/** Removes the cluster's cgroups; its processes must have ended. Waits up to 10 s for the kernel to let go. */
-export const removeCgroups = async (at: Layout): Promise<void> => {
+/** Removes the cgroups of the cluster, or of one node; its processes must have ended. Waits up to 10 s for the kernel to let go. */
+export const removeCgroups = async (at: Layout, node = ''): Promise<void> => {
   for (const { path } of hierarchies()) {
-    const folder = join(path, at.name);
+    const folder = join(path, at.name, node);
     await until(`removal of ${folder}`, 10_000, () => {
       if (existsSync(folder)) removeTree(folder);
       return true;

@@ -24,12 +24,14 @@ import {
   execInNode,
   importInto,
   makeNode,
+  restartRuntime,
   startAgents,
   startRuntime,
 } from './node.ts';
 import type { ProxyMode } from './node-config.ts';
 import { CLUSTER_TARGETS, clusterUnavailable } from './packages.ts';
 import { type Output, type RunOptions, run, until } from './process.ts';
+import { rebootNode } from './reboot.ts';
 import { exists, GUARD_ROLE, tearDown } from './teardown.ts';
 
 export type ClusterOptions = {
@@ -73,6 +75,10 @@ export type Cluster = {
   readonly killApi: () => Promise<void>;
   /** Starts it again and waits until it is ready. */
   readonly startApi: () => Promise<void>;
+  /** Loses a node's power and starts it again; what is on its disk stays. */
+  readonly reboot: (node: string) => Promise<void>;
+  /** Kills a node's containerd and starts it again. */
+  readonly restartRuntime: (node: string) => Promise<void>;
   /** Waits until every node is Ready. @throws Error after `timeoutMs`, default 120 000. */
   readonly nodesReady: (timeoutMs?: number) => Promise<void>;
   /** Removes everything. */
@@ -87,7 +93,7 @@ const readyNodes = async (cluster: Pick<Cluster, 'kubectl'>): Promise<number> =>
   return stdout.split('\n').filter(status => status === 'True').length;
 };
 
-const handle = (at: Layout, nodes: readonly ClusterNode[]): Cluster => {
+const handle = (at: Layout, nodes: readonly ClusterNode[], mode: ProxyMode = 'nftables'): Cluster => {
   const kubectl = (args: readonly string[], options?: RunOptions) => run(kubectlArgv(at, args), options);
   return {
     name: at.name,
@@ -111,6 +117,12 @@ const handle = (at: Layout, nodes: readonly ClusterNode[]): Cluster => {
     },
     killApi: () => killApiServer(at),
     startApi: () => startApiServer(at),
+    reboot: async name => {
+      const node = nodes.find(one => one.name === name);
+      if (node === undefined) throw new Error(`there is no ${name}`);
+      await rebootNode(at, node, mode);
+    },
+    restartRuntime: name => restartRuntime(at, name),
     stop: () => tearDown(at),
   };
 };
@@ -206,6 +218,7 @@ export const startCluster = async (options: ClusterOptions = {}): Promise<Cluste
   const cluster = handle(
     at,
     Array.from({ length: count }, (_, index) => describeNode(at, index + 1)),
+    options.proxyMode,
   );
   try {
     await bringUp(at, options, cluster);

@@ -58,8 +58,8 @@ for folder in containerd kubelet; do
   mkdir -p "$data/$folder" "/var/lib/$folder"
   mount --bind "$data/$folder" "/var/lib/$folder"
 done
-# What the machine has of these is not the node's.
-rm -rf /etc/cni /opt/cni /var/lib/cni /var/lib/weft
+# What the machine has of these is not the node's. What the node itself put there stays over its reboots.
+[ -e "$data/installed" ] || rm -rf /etc/cni /opt/cni /var/lib/cni /var/lib/weft
 mkdir -p /etc/cni/net.d /opt/cni/bin
 
 hostname "$name"
@@ -68,8 +68,11 @@ printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$name" > /etc/hosts
 # A file of its own, even where the machine has a link to a resolver's.
 rm -f /etc/resolv.conf
 echo '# a test node has no name server' > /etc/resolv.conf
-rm -f /etc/machine-id
-tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id
+if [ ! -e "$data/installed" ]; then
+  rm -f /etc/machine-id
+  tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id
+fi
+: > "$data/installed"
 
 # Volumes and namespaces that a pod mounts must be seen by the kubelet and the other way round.
 mount --make-rshared /

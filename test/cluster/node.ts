@@ -24,7 +24,7 @@ export const describeNode = (at: Layout, index: number): ClusterNode => {
 };
 
 /** The node's folder on the machine; the same path inside the node. */
-const nodeFolder = (at: Layout, node: string): string => join(at.data, node);
+export const nodeFolder = (at: Layout, node: string): string => join(at.data, node);
 
 const initRole = (node: string): string => `${node}.init`;
 
@@ -116,6 +116,16 @@ export const importInto = async (at: Layout, node: string, archives: readonly st
     const argv = ['sh', '-euc', 'archive=$1; shift; exec "$@" < "$archive"', 'sh', archive];
     await must([...argv, ...enterNode(at, node, IMPORT)], { timeoutMs: 120_000, env: nodePath(at) });
   }
+};
+
+/** Kills containerd as kill -9 does, and starts it again; containers live on. */
+export const restartRuntime = async (at: Layout, node: string): Promise<void> => {
+  const entered = noted(at).find(daemon => daemon.role === `${node}.containerd`);
+  if (entered === undefined) throw new Error(`${node}: containerd does not run`);
+  // What is noted entered the node's pid namespace; containerd itself is its child.
+  process.kill(childOf(entered.pid), 'SIGKILL');
+  await until(`end of ${entered.role}`, 10_000, () => !alive(entered), 20);
+  await startRuntime(at, node, []);
 };
 
 /** Starts containerd and loads images; needs no API server. */

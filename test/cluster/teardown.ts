@@ -21,8 +21,8 @@ const killAll = (pids: readonly number[]): void => {
     }
 };
 
-/** Whatever lives in a namespace that we made is ours, noted or not. */
-const clearNetns = async (name: string): Promise<void> => {
+/** Ends whatever lives in a namespace that we made, noted or not, and removes it. */
+export const clearNetns = async (name: string): Promise<void> => {
   await until(`end of all processes in ${name}`, 20_000, async () => {
     const pids = await netnsPids(name);
     killAll(pids);

@@ -1,8 +1,18 @@
 /** weft on a real Kubernetes, whose kube-proxy works by nftables. */
 import { onWeft } from './weft/bed.ts';
 import { reach } from './weft/reach.ts';
+import { reboot } from './weft/reboot.ts';
 import { rights } from './weft/rights.ts';
+import { runtime } from './weft/runtime.ts';
 import { trouble } from './weft/trouble.ts';
 import { wiring } from './weft/wiring.ts';
 
-onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [reach, wiring, rights, trouble]);
+onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [
+  reach,
+  wiring,
+  rights,
+  runtime,
+  trouble,
+  // Last: the pods of its node have other processes afterwards.
+  reboot,
+]);

@@ -8,7 +8,7 @@ const ipBytes = (text: string): Buffer => {
   return ipToBytes(ip.value);
 };
 
-const u16 = (n: number): Buffer => Buffer.from([n >> 8, n & 255]);
+const u16 = (n: number): Buffer<ArrayBuffer> => Buffer.from([n >> 8, n & 255]);
 
 export const ether = (dst: string, src: string, type: number, ...payload: readonly Buffer[]): string =>
   Buffer.concat([macToBytes(dst), macToBytes(src), u16(type), ...payload]).toString('hex');
@@ -23,7 +23,7 @@ function checksum(header: Buffer): Buffer {
   return u16(~sum & 0xffff);
 }
 
-export const ipv4 = (src: string, dst: string, protocol = 17, payload = UDP): Buffer => {
+export const ipv4 = (src: string, dst: string, protocol = 17, payload: Buffer = UDP): Buffer => {
   const length = u16(20 + payload.length);
   const before = Buffer.concat([Buffer.from([0x45, 0]), length, Buffer.from([0, 0, 0, 0, 64, protocol])]);
   const addresses = Buffer.concat([ipBytes(src), ipBytes(dst)]);
@@ -65,3 +65,28 @@ export const arp = (operation: 1 | 2, mac: string, ip: string, target: string): 
 
 export const vlan = (type: number, ...payload: readonly Buffer[]): Buffer =>
   Buffer.concat([u16(5), u16(type), ...payload]);
+
+const u32 = (n: number): Buffer<ArrayBuffer> => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(n >>> 0);
+  return bytes;
+};
+
+/** CRC32c, as SCTP has it (RFC 9260, appendix A). */
+function crc32c(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
+}
+
+/** An SCTP packet of one chunk, INIT (1) or INIT ACK (2): `tag` is the receiver's, `own` the sender's. */
+export const sctp = (source: number, target: number, type: 1 | 2, tag: number, own: number): Buffer => {
+  const chunk = Buffer.concat([Buffer.from([type, 0, 0, 20]), u32(own), u32(65_536), u16(1), u16(1), u32(1)]);
+  const head = Buffer.concat([u16(source), u16(target), u32(tag)]);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(crc32c(Buffer.concat([head, Buffer.alloc(4), chunk])));
+  return Buffer.concat([head, sum, chunk]);
+};

@@ -1,18 +1,21 @@
 /** Ports of the node that lead to pods: from outside, from pods, from the pod itself. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BRIDGE_MAC } from '../../constants.ts';
 import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
-import { addPod, CONFIG, call, callPod, inPod, ip, newId, newNetns } from './bed.ts';
+import { addPod, CONFIG, call, callPod, inPod, ip, json, newId, newNetns } from './bed.ts';
+import { ether, ipv4, sctp } from './frames.ts';
 import { untilNothingRemains } from './remains.ts';
-import { ask, CLIENT, mappings, NODE, outside, serve, TCP, UDP, useUplink } from './uplink.ts';
+import { ask, CLIENT, ended, mappings, NODE, outside, serve, TCP, UDP, useUplink } from './uplink.ts';
 
 await enterLab(import.meta.filename);
 
 const bed = useUplink();
 
-test('from outside(), both families and protocols, the pod sees who asks', async () => {
+test('from outside, both families and protocols, the pod sees who asks', async () => {
   const spelt = { HostPort: 8080, ContainerPort: 80, Protocol: 'udp', HostIP: '' };
   const pod = await addPod(mappings(TCP, spelt));
   await serve(pod, 'web');
@@ -31,6 +34,61 @@ test('from another pod of the node, and from the pod itself', async () => {
   assert.equal(await ask(other.netns, 'tcp', NODE.v6, 8080), `web ${other.v6}`);
   assert.equal(await ask(pod.netns, 'tcp', NODE.v4, 8080), `web ${CONFIG.gateways[0]}`);
   assert.equal(await ask(pod.netns, 'tcp', NODE.v6, 8080), `web ${CONFIG.gateways[1]}`);
+});
+
+/** What tcpdump prints of the first packet that matches, where one comes. */
+async function seen(netns: string, filter: string, send: () => Promise<unknown>): Promise<string> {
+  const argv = [
+    'nsenter',
+    `--net=${netns}`,
+    '--',
+    'timeout',
+    '3',
+    'tcpdump',
+    '-nn',
+    '-c1',
+    '-i',
+    'eth0',
+    filter,
+  ];
+  const child = spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+  ended(child);
+  let out = '';
+  child.stdout.on('data', chunk => {
+    out += chunk;
+  });
+  const closed = new Promise(resolve => child.once('close', resolve));
+  await new Promise<void>(resolve => {
+    child.stderr.on('data', chunk => {
+      if (String(chunk).includes('listening on')) resolve();
+    });
+  });
+  await send();
+  await closed;
+  return out.trim();
+}
+
+test('SCTP packets of one association are led there and back, checksums right, though this kernel may speak none', async () => {
+  const pod = await addPod(mappings({ ...TCP, protocol: 'SCTP' }));
+  const sender = '/mnt/frame';
+  await here(['gcc', '-O1', '-o', sender, `${import.meta.dirname}/frame.c`]);
+  const [{ address: uplink } = { address: '' }] = await json<{ address: string }[]>([
+    ...['ip', '-j', 'link', 'show', 'up0'],
+  ]);
+  const own = pod.result.interfaces?.find(one => one.name === 'eth0')?.mac ?? '';
+  const send = (netns: string, frame: string) => inPod(netns, sender, 'eth0', frame);
+  const init = ether(
+    uplink,
+    '02:00:00:00:00:09',
+    0x0800,
+    ipv4(CLIENT.v4, NODE.v4, 132, sctp(4000, 8080, 1, 0, 7)),
+  );
+  const there = await seen(pod.netns, 'ip proto 132', () => send(outside(), init));
+  assert.match(there, new RegExp(`IP ${CLIENT.v4}\\.4000 > ${pod.v4}\\.80: sctp .*INIT\\]`));
+  assert.doesNotMatch(there, /bad cksum/);
+  const ack = ether(BRIDGE_MAC, own, 0x0800, ipv4(pod.v4, CLIENT.v4, 132, sctp(80, 4000, 2, 7, 9)));
+  const back = await seen(outside(), 'ip proto 132 and src port 8080', () => send(pod.netns, ack));
+  assert.match(back, new RegExp(`IP ${NODE.v4}\\.8080 > ${CLIENT.v4}\\.4000: sctp .*INIT ACK\\]`));
 });
 
 test('a hostIP is the only address by which the port is there', async () => {
