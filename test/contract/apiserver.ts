@@ -5,7 +5,12 @@
 import { after, before, describe, test as nodeTest } from 'node:test';
 import { answerCases } from './apiserver.answers.ts';
 import { type Bed, bedOf, type Server } from './apiserver.bed.ts';
+import { createCases } from './apiserver.creates.ts';
+import { eventCases } from './apiserver.events.ts';
 import { listCases } from './apiserver.lists.ts';
+import { pageCases } from './apiserver.pages.ts';
+import { patchCases } from './apiserver.patches.ts';
+import { selectorCases } from './apiserver.selectors.ts';
 import { watchCases } from './apiserver.watches.ts';
 import { newWorld, type World } from './apiserver.world.ts';
 import { writeCases } from './apiserver.writes.ts';
@@ -16,8 +21,13 @@ export type Cases = (test: (name: string, run: (w: World) => Promise<void>) => v
 const GROUPS: Readonly<Record<string, Cases>> = {
   answers: answerCases,
   lists: listCases,
+  pages: pageCases,
+  selectors: selectorCases,
   watches: watchCases,
+  creates: createCases,
+  patches: patchCases,
   writes: writeCases,
+  events: eventCases,
 };
 
 /** Registers the suite. `open` is called once, before the first case. */
