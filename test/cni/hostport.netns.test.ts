@@ -73,7 +73,11 @@ test('SCTP packets of one association are led there and back, checksums right, t
   const sender = '/mnt/frame';
   await here(['gcc', '-O1', '-o', sender, `${import.meta.dirname}/frame.c`]);
   const [{ address: uplink } = { address: '' }] = await json<{ address: string }[]>([
-    ...['ip', '-j', 'link', 'show', 'up0'],
+    'ip',
+    '-j',
+    'link',
+    'show',
+    'up0',
   ]);
   const own = pod.result.interfaces?.find(one => one.name === 'eth0')?.mac ?? '';
   const send = (netns: string, frame: string) => inPod(netns, sender, 'eth0', frame);

@@ -1,22 +1,15 @@
-/** The two ends of the CNI socket against a partner that misbehaves: a false agent, a false binary. */
+/** The binary against an agent that misbehaves, and as `loopback`. */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  decodeAnswers,
-  decodeHello,
-  encodeFrame,
-  encodeProgram,
-  encodeResult,
-  type Frame,
-  splitFrames,
-} from '../../cni/wire.ts';
+import { decodeAnswers, decodeHello, encodeFrame, encodeProgram, encodeResult } from '../../cni/wire.ts';
 import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
 import type { Step } from '../../platform/linux/gather.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, call, callPod, clean, makeBridge, newId, newNetns, startBed } from './bed.ts';
+import { type Ask, withAgent } from './falseagent.ts';
 import { untilNothingRemains } from './remains.ts';
 
 await enterLab(import.meta.filename);
@@ -27,54 +20,6 @@ before(async () => {
 });
 
 after(clean);
-
-type Ask = (frame: Buffer, answer?: string) => Promise<Buffer>;
-
-/** An agent that does with each call what `serve` says. */
-async function falseAgent(
-  serve: (ask: Ask, socket: Socket, hello: Buffer) => Promise<void>,
-): Promise<Server> {
-  rmSync(CNI_SOCKET, { force: true });
-  const server = createServer(socket => {
-    let rest: Buffer = Buffer.alloc(0);
-    const seen: Frame[] = [];
-    let wake = (): void => {};
-    socket.on('error', () => {});
-    socket.on('data', chunk => {
-      const split = splitFrames(Buffer.concat([rest, chunk]));
-      assert.ok(split.ok);
-      rest = split.value.rest;
-      seen.push(...split.value.frames);
-      wake();
-    });
-    const next = async (type: string): Promise<Buffer> => {
-      for (;;) {
-        const at = seen.findIndex(frame => frame.type === type);
-        if (at >= 0) return seen.splice(at, 1)[0]?.payload as Buffer;
-        await new Promise<void>(resolve => {
-          wake = resolve;
-        });
-      }
-    };
-    const ask: Ask = (frame, answer = '') => {
-      socket.write(frame);
-      return answer === '' ? Promise.resolve(Buffer.alloc(0)) : next(answer);
-    };
-    void next('H').then(hello => serve(ask, socket, hello));
-  });
-  await new Promise<void>(resolve => server.listen(CNI_SOCKET, resolve));
-  chmodSync(CNI_SOCKET, 0o600);
-  return server;
-}
-
-async function withAgent<T>(serve: Parameters<typeof falseAgent>[0], work: () => Promise<T>): Promise<T> {
-  const server = await falseAgent(serve);
-  try {
-    return await work();
-  } finally {
-    await new Promise(resolve => server.close(resolve));
-  }
-}
 
 test('the binary hands over environment and stdin as they are, and prints and exits as told', async () => {
   const stdin = `{"name":"ü\\u0000","cniVersion":"1.1.0"}${' '.repeat(200_000)}`;
@@ -262,70 +207,4 @@ test('loopback by its name, without an agent', async () => {
   assert.equal((await lo('DEL')).code, 0);
   assert.notEqual((await lo('CHECK')).code, 0);
   assert.equal((await call('DEL', { id: 'a', netns: '/none', argv0: 'loopback', ifname: 'lo' })).code, 0);
-});
-
-const garbage: Readonly<Record<string, (socket: Socket) => unknown>> = {
-  nothing: socket => socket.end(),
-  zeros: socket => socket.end(Buffer.alloc(64)),
-  'a length of 4 GiB': socket => socket.end(Buffer.alloc(16, 255)),
-  'a hello that is too short': socket => socket.end(encodeFrame('H', Buffer.from([0]))),
-  'a hello whose environment is longer than it': socket => socket.end(encodeFrame('H', Buffer.alloc(9, 255))),
-  'an answer that nobody asked for': socket => socket.end(encodeFrame('O', Buffer.alloc(4))),
-  'half a frame': socket => socket.end(encodeFrame('H', Buffer.alloc(100)).subarray(0, 40)),
-  'netlink before hello': socket => socket.end(encodeFrame('N', Buffer.alloc(100, 1))),
-  '200 kB of noise': socket =>
-    socket.end(Buffer.from(Array.from({ length: 200_000 }, (_, n) => (n * 31) % 251))),
-};
-
-for (const [what, write] of Object.entries(garbage))
-  test(`the agent survives a binary that sends ${what}`, async () => {
-    const bed = await startBed();
-    const sockets = Array.from({ length: 20 }, () => connect(CNI_SOCKET));
-    for (const socket of sockets) {
-      socket.on('error', () => {});
-      socket.on('connect', () => write(socket));
-    }
-    await sleep(30);
-    const pod = await addPod();
-    assert.equal((await callPod('DEL', pod)).code, 0);
-    for (const socket of sockets) socket.destroy();
-    await untilNothingRemains();
-    await bed.stop();
-  });
-
-test('a binary that trickles its hello is served like any other, and others meanwhile', async () => {
-  const bed = await startBed();
-  const pod = await addPod();
-  const env = Buffer.from(`CNI_COMMAND=DEL\0CNI_CONTAINERID=${pod.id}\0CNI_IFNAME=eth0\0CNI_PATH=/x\0`);
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(env.length, 1);
-  const conf = Buffer.from('{"cniVersion":"1.1.0","name":"weft"}');
-  const bytes = encodeFrame('H', Buffer.concat([head, env, conf]));
-  const socket = connect(CNI_SOCKET);
-  const answer: Buffer[] = [];
-  socket.on('data', chunk => answer.push(chunk));
-  const closed = new Promise(resolve => socket.once('close', resolve));
-  for (const [n, byte] of bytes.subarray(0, -1).entries()) {
-    socket.write(Buffer.from([byte]));
-    if (n % 20 === 0) await sleep(1);
-  }
-  const meanwhile = await addPod();
-  assert.equal((await callPod('DEL', meanwhile)).code, 0);
-  socket.write(bytes.subarray(-1));
-  await closed;
-  assert.deepEqual(Buffer.concat(answer), encodeResult(0, ''));
-  await untilNothingRemains();
-  await bed.stop();
-});
-
-test('ADD fails and is undone when the pod’s kernel is out of reach in the middle', async () => {
-  const bed = await startBed({ beforeAnswer: () => Promise.reject(new Error('no')) });
-  for (let n = 0; n < 5; n++)
-    assert.equal((await call('ADD', { id: newId(), netns: await newNetns() })).json?.code, 5);
-  await untilNothingRemains();
-  assert.deepEqual(
-    bed.cni.stats().pools.map(pool => pool.used),
-    [0, 0],
-  );
-  await bed.stop();
 });
