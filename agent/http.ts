@@ -1,5 +1,5 @@
 /** The agent's two small HTTP servers: health for the kubelet, status for people who are root on the node. */
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 export type Answer = { readonly status: number; readonly type: string; readonly body: string };
@@ -61,15 +61,21 @@ export const serveTcp = (routes: Routes, address: string, port: number): Promise
   return listening(server, () => server.listen(port, address));
 };
 
-/** Socket for root only; one that a killed agent left behind is replaced. */
+/**
+ * Socket for root only; one that a killed agent left behind is replaced. Bound under another name and then renamed:
+ * Node removes what it has bound, and an agent that ends late must not take its successor's socket away.
+ */
 export async function serveUnix(routes: Routes, path: string): Promise<Server> {
-  rmSync(path, { force: true });
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
   const server = serve(routes);
   // Created closed: between listen and chmod nobody else may connect.
   const mask = process.umask(0o177);
   try {
-    return await listening(server, () => server.listen(path));
+    await listening(server, () => server.listen(temporary));
   } finally {
     process.umask(mask);
   }
+  renameSync(temporary, path);
+  return server;
 }

@@ -71,9 +71,8 @@ export const runtime = (world: () => World): void => {
     assert.match(await shaped(), new RegExp(`tbf.* dev ${lease?.link} .*rate 20Mbit`));
     assert.match(await shaped(), new RegExp(`tbf.* dev ${lease?.link.replace('wv', 'wb')} .*rate 10Mbit`));
     await must(['delete', 'pod', 'demanding']);
-    const gone = async () =>
-      !(await shaped()).includes('tbf') &&
-      (await outside([...ASK, url(node?.ipv4 ?? '', 8088, '')])).stdout.includes('refused');
+    const answer = async () => (await outside([...ASK, url(node?.ipv4 ?? '', 8088, 'hostname')])).stdout;
+    const gone = async () => !(await shaped()).includes('tbf') && !(await answer()).includes('demanding');
     await until('port and limits to be gone', 20_000, gone);
   });
 
