@@ -120,11 +120,15 @@ function onMove({ client, prober, log }: PassDeps): void {
   prober.askAll();
 }
 
-/** A new key goes on the device last of all and then at once on our Node: in between we cannot send. */
-async function changeKey({ kernel }: PassDeps, outcome: Outcome, next: OwnKey): Promise<Outcome> {
+/**
+ * A new key goes on the device last of all and then at once on our Node: in between we cannot send. A packet to every
+ * peer spends our initiations, one in 5 s, while nobody knows the key: the peers' own meet none of ours.
+ */
+async function changeKey({ kernel, prober }: PassDeps, outcome: Outcome, next: OwnKey): Promise<Outcome> {
   const { device } = outcome;
   if (device === undefined) return outcome;
   await kernel.wg.set(WG_LINK, [{ kind: 'device', privateKey: next.privateKey }]);
+  prober.askAll();
   return { ...outcome, device: { ...device, publicKey: next.publicKey } };
 }
 

@@ -1,6 +1,6 @@
 /** The process that a verb runs in. */
 import { basename } from 'node:path';
-import { openAgents } from './open.ts';
+import { openAgents, openApi } from './open.ts';
 import type { Io } from './types.ts';
 
 /** `kubectl weft` where kubectl called us as its plugin, by our file's name. */
@@ -24,5 +24,6 @@ export const processIo = (): Io => {
     env: process.env,
     name,
     agents: where => openAgents(where, process.env, name === 'kubectl weft'),
+    client: where => openApi(where, process.env),
   };
 };

@@ -4,9 +4,10 @@ import { type Agents, parseAnswer } from './agents.ts';
 
 const TIMEOUT_MS = 10_000;
 
-function getText(socketPath: string, path: string, timeoutMs: number): Promise<string> {
+function ask(socketPath: string, method: string, path: string, timeoutMs: number): Promise<string> {
+  const to = { socketPath, method, path, timeout: timeoutMs, headers: { host: 'weft' } };
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: timeoutMs, headers: { host: 'weft' } }, response => {
+    const call = request(to, response => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', chunk => {
@@ -14,7 +15,9 @@ function getText(socketPath: string, path: string, timeoutMs: number): Promise<s
       });
       response.on('error', reject);
       response.on('end', () =>
-        response.statusCode === 200 ? resolve(body) : reject(new Error(`GET ${path}: ${body.trim()}`)),
+        Math.floor((response.statusCode ?? 0) / 100) === 2
+          ? resolve(body)
+          : reject(new Error(`${method} ${path}: ${body.trim()}`)),
       );
     });
     call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1_000} s`)));
@@ -31,7 +34,7 @@ function getText(socketPath: string, path: string, timeoutMs: number): Promise<s
 
 export function openLocal(socketPath: string): Agents {
   const get = async (path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> =>
-    parseAnswer(await getText(socketPath, path, timeoutMs));
+    parseAnswer(await ask(socketPath, 'GET', path, timeoutMs));
   let name: Promise<string> | undefined;
   return {
     kind: 'local',
@@ -40,6 +43,7 @@ export function openLocal(socketPath: string): Agents {
       return [{ node: await name, pod: undefined, absent: undefined }];
     },
     get: (_node, path, timeoutMs) => get(path, timeoutMs),
+    post: async path => parseAnswer(await ask(socketPath, 'POST', path, TIMEOUT_MS)),
     close: () => {},
   };
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { STATUS_SOCKET } from '../constants.ts';
+import type { Client } from '../discovery/client.ts';
 import type { Agents } from './agents.ts';
 import { openLocal } from './local.ts';
 import type { Where } from './types.ts';
@@ -24,3 +25,9 @@ export async function openAgents(
   const { openRemote } = await import('./remote.ts');
   return openRemote(where, env);
 }
+
+/** The API server of the kubeconfig. */
+export const openApi = async (
+  where: Where,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Client> => (await import('./remote.ts')).openClient(where, env);

@@ -5,8 +5,8 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { clientOf } from '../discovery/client.ts';
-import { findAccess } from '../discovery/kubeconfig.ts';
+import { type Client, clientOf } from '../discovery/client.ts';
+import { type Access, findAccess } from '../discovery/kubeconfig.ts';
 import { type AgentRef, type Agents, parseAnswer } from './agents.ts';
 import { openExec } from './exec.ts';
 import type { Where } from './types.ts';
@@ -59,12 +59,18 @@ function kubeconfigOf(where: Where, env: Readonly<Record<string, string | undefi
   return path;
 }
 
+type Env = Readonly<Record<string, string | undefined>>;
+
+const accessOf = (where: Where, env: Env): Promise<Access> =>
+  findAccess({ kubeconfig: kubeconfigOf(where, env), context: where.context }, env);
+
 /** Rejects with what is missing. */
-export async function openRemote(
-  where: Where,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<Agents> {
-  const access = await findAccess({ kubeconfig: kubeconfigOf(where, env), context: where.context }, env);
+export const openClient = async (where: Where, env: Env): Promise<Client> =>
+  clientOf(await accessOf(where, env), TIMEOUT_MS);
+
+/** Rejects with what is missing. */
+export async function openRemote(where: Where, env: Env): Promise<Agents> {
+  const access = await accessOf(where, env);
   const client = clientOf(access, TIMEOUT_MS);
   const exec = openExec(access, where.namespace);
   let refs: Promise<readonly AgentRef[]> | undefined;

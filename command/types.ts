@@ -1,4 +1,5 @@
 /** What a verb of the `weft` command is. */
+import type { Client } from '../discovery/client.ts';
 import type { Agents } from './agents.ts';
 
 /** What a program may rely on; docs/command.md prints it. */
@@ -25,6 +26,8 @@ export type Io = {
   readonly name: string;
   /** Way to the agents that the options name. Rejects with what is missing. The caller closes it. */
   readonly agents: (options: Where) => Promise<Agents>;
+  /** The API server, with the user's own rights. Rejects with what is missing. The caller closes it. */
+  readonly client: (options: Where) => Promise<Client>;
 };
 
 /** Options that every verb takes which asks agents. */

@@ -137,6 +137,9 @@ export async function said(argv: readonly string[], more: Partial<Io> = {}): Pro
     agents: async () => {
       throw new Error('there is nobody');
     },
+    client: async () => {
+      throw new Error('there is no API server');
+    },
     ...more,
   };
   const code = await runCommand(argv, io);
