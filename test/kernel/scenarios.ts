@@ -6,7 +6,11 @@ import { buildShim } from '../../cni/shim/build.ts';
 import { inKernel, quoted } from './boot.ts';
 import { bundleInto } from './bundle.ts';
 
-const SCENARIOS = ['test/kernel/mesh.kernel.test.ts'] as const;
+const SCENARIOS = [
+  'test/kernel/mesh.kernel.test.ts',
+  'test/agent/life.netns.test.ts',
+  'test/agent/endpoints.netns.test.ts',
+] as const;
 
 /** Timeouts are for machines ten times as fast. No second attempt after a loss: nothing in the data path is a process. */
 const SETTINGS = { WEFT_LAB_PATIENCE: process.env.WEFT_LAB_PATIENCE ?? '8', WEFT_LAB_ATTEMPTS: '1' } as const;
