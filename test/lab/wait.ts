@@ -1,7 +1,7 @@
 /** Waiting with an end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How many times longer than on an ordinary machine everything may take: an emulated one is slow (test/kernel). */
+/** How many times longer than on an ordinary machine everything may take, and how much more seldom it is looked at. */
 const PATIENCE = Number(process.env.WEFT_LAB_PATIENCE ?? 1);
 
 /** Asks every `everyMs` until the answer is not undefined; rejects after `withinMs`, saying what for. */
@@ -16,6 +16,6 @@ export async function until<T>(
     const answer = await ask();
     if (answer !== undefined) return answer;
     if (performance.now() > end) throw new Error(`waited ${withinMs * PATIENCE} ms in vain for ${what}`);
-    await sleep(everyMs);
+    await sleep(everyMs * PATIENCE);
   }
 }
