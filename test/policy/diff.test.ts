@@ -8,9 +8,10 @@ import { tableOf } from '../../policy/table.ts';
 import type { Cluster, Operation, RuleSet } from '../../policy/types.ts';
 import type { Ip } from '../../types.ts';
 import { history } from './history.ts';
-import { applyOne, kernelOf, sorted } from './kernel.ts';
-import type { RawPeer, RawPolicy, World } from './naive.ts';
+import { applyOne, assertDisjoint, kernelOf, sorted } from './kernel.ts';
+import type { RawPeer, RawPolicy, RawPort, World } from './naive.ts';
 import { forwards, hooks } from './simulate.ts';
+import { podOf, policyOf, worldWith } from './small.ts';
 import { pod, probes, toCluster, world } from './world.ts';
 
 const fresh = (cluster: Cluster): RuleSet => newCompiler()(cluster);
@@ -19,6 +20,7 @@ function follow(old: RuleSet, now: RuleSet, operations: readonly Operation[]): v
   const kernel = kernelOf(tableOf(old));
   for (const operation of operations) applyOne(kernel, operation);
   assert.deepEqual(sorted(kernel), sorted(tableOf(now)));
+  assertDisjoint(kernel);
 }
 
 /** Pods in pairs with one address, as while an address is reused. */
@@ -167,3 +169,58 @@ test('an address whose pod is not known is closed, opens when it is known, and c
     }),
     { numRuns: 30 },
   ));
+
+const web = (port: number) => [{ name: 'web', containerPort: port }];
+const towards = (ports: readonly RawPort[]): RawPolicy =>
+  policyOf('x/p', { policyTypes: ['Egress'], egress: [{ to: [{ podSelector: {} }], ports }] });
+const from = (...ports: RawPort[]): RawPolicy => policyOf('x/p', { ingress: [{ ports }] });
+
+const A = podOf('x/a', 10);
+const STEPS: readonly (readonly [string, World, World])[] = [
+  [
+    'a pod comes again with its address and another named port',
+    worldWith([A, podOf('x/b', 11, { ports: web(80) })], [towards([{ port: 'web' }])]),
+    worldWith([A, podOf('x/b', 11, { ports: web(81) })], [towards([{ port: 'web' }])]),
+  ],
+  [
+    'a range grows in a policy for anybody',
+    worldWith([A], [from({ port: 80, endPort: 90 })]),
+    worldWith([A], [from({ port: 80, endPort: 95 })]),
+  ],
+  [
+    'ranges of pods overlap and touch',
+    worldWith([A], [towards([{ port: 80, endPort: 90 }])]),
+    worldWith(
+      [A],
+      [
+        towards([
+          { port: 85, endPort: 90 },
+          { port: 90, endPort: 95 },
+          { port: 96, endPort: 99 },
+        ]),
+      ],
+    ),
+  ],
+];
+
+for (const [what, first, second] of STEPS)
+  test(`${what}: elements of the living chain change`, () => {
+    const compile = newCompiler();
+    const old = compile(toCluster(first, 'n0'));
+    const now = compile(toCluster(second, 'n0'));
+    const operations = diff(old, now);
+    assert.ok(operations.length > 0 && operations.every(operation => 'set' in operation));
+    follow(old, now, operations);
+  });
+
+test('of two own pods with one address the later by name decides, also when it is open', () => {
+  const policies = [policyOf('x/p', { podSelector: { matchLabels: { app: 'closed' } } })];
+  const pods = (first: string, second: string): World =>
+    worldWith(
+      [podOf('x/a', 10, { labels: { app: first } }), podOf('x/b', 10, { labels: { app: second } })],
+      policies,
+    );
+  const isolated = (one: World): boolean => fresh(toCluster(one, 'n0')).ingress.has('10.42.0.10' as Ip);
+  assert.equal(isolated(pods('closed', 'open')), false);
+  assert.equal(isolated(pods('open', 'closed')), true);
+});

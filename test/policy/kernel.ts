@@ -1,9 +1,10 @@
 /** A kernel of plain data: takes operations one by one, as strictly as nftables does. */
 import assert from 'node:assert/strict';
+import { cidrRange, ipToNumber } from '../../ip.ts';
 import { setsOf } from '../../policy/elements.ts';
 import { rulesOf } from '../../policy/table.ts';
 import type { ChainId, ElementText, FixedSet, Operation, Table, Target } from '../../policy/types.ts';
-import type { Ip } from '../../types.ts';
+import type { Cidr, Ip } from '../../types.ts';
 
 export type Kernel = {
   readonly chains: Map<ChainId, readonly string[]>;
@@ -67,6 +68,36 @@ const entries = <T>(map: ReadonlyMap<string, T>): Record<string, T> =>
 
 const each = <T, U>(map: ReadonlyMap<string, T>, change: (value: T) => U): Map<string, U> =>
   new Map([...map].map(([name, value]) => [name, change(value)]));
+
+const bounds = (text: string): readonly [bigint, bigint] => {
+  const [network = '', length] = text.split('/');
+  if (length !== undefined) {
+    const { first, last } = cidrRange(text as Cidr);
+    return [first, last];
+  }
+  const [from = '', to = from] = network.split('-');
+  const number = (word: string): bigint =>
+    /[.:]/.test(word) ? ipToNumber(word as Ip) : BigInt({ tcp: 6, udp: 17, sctp: 132 }[word] ?? word);
+  return [number(from), number(to)];
+};
+
+const overlap = (a: ElementText, b: ElementText): boolean => {
+  const others = b.split(' . ').map(bounds);
+  return a.split(' . ').every((field, n) => {
+    const [first, last] = bounds(field);
+    const [from, to] = others[n] as readonly [bigint, bigint];
+    return first <= to && from <= last;
+  });
+};
+
+/** Elements of a set of ranges must not overlap: the kernel takes or refuses them as it comes. */
+export function assertDisjoint(table: Table): void {
+  for (const [name, set] of table.sets) {
+    const all = /box[46]$/.test(name) ? [...set] : [];
+    for (const [n, a] of all.entries())
+      for (const b of all.slice(n + 1)) assert.ok(!overlap(a, b), `${name} has ${a} and ${b}`);
+  }
+}
 
 /** For comparing: everything sorted. */
 export const sorted = (table: Table): unknown => ({
