@@ -176,11 +176,12 @@ const towards = (ports: readonly RawPort[]): RawPolicy =>
 const from = (...ports: RawPort[]): RawPolicy => policyOf('x/p', { ingress: [{ ports }] });
 
 const A = podOf('x/a', 10);
+const WEB = towards([{ port: 'web' }]);
 const STEPS: readonly (readonly [string, World, World])[] = [
   [
     'a pod comes again with its address and another named port',
-    worldWith([A, podOf('x/b', 11, { ports: web(80) })], [towards([{ port: 'web' }])]),
-    worldWith([A, podOf('x/b', 11, { ports: web(81) })], [towards([{ port: 'web' }])]),
+    worldWith([A, podOf('x/b', 11, { ports: web(80) })], [WEB]),
+    worldWith([A, podOf('x/b', 11, { ports: web(81) })], [WEB]),
   ],
   [
     'a range grows in a policy for anybody',

@@ -229,16 +229,28 @@ export function* probes(all: World): Generator<Probe> {
         for (const [name, number] of PORTS) yield { src, dst, protocol: name, port: number };
 }
 
-function parsed<T>(result: Result<T>): T {
-  if (!result.ok) throw new Error(result.error);
-  return result.value;
+/** The same object again where the raw one is the same, as a watch gives it. */
+function parsing<T extends object>(parse: (object: unknown) => Result<T>): (raw: object) => T {
+  const known = new WeakMap<object, T>();
+  return raw => {
+    const old = known.get(raw);
+    if (old !== undefined) return old;
+    const result = parse(raw);
+    if (!result.ok) throw new Error(result.error);
+    known.set(raw, result.value);
+    return result.value;
+  };
 }
+
+const policyFrom = parsing(parsePolicy);
+const podFrom = parsing(parsePod);
+const namespaceFrom = parsing(parseNamespace);
 
 export const toCluster = (all: World, self: string): Cluster => ({
   self,
-  policies: all.policies.map(one => parsed(parsePolicy(one))),
-  pods: all.pods.map(one => parsed(parsePod(one))),
-  namespaces: all.namespaces.map(one => parsed(parseNamespace(one))),
+  policies: all.policies.map(policyFrom),
+  pods: all.pods.map(podFrom),
+  namespaces: all.namespaces.map(namespaceFrom),
   nodes: all.nodes as readonly NodeFacts[],
   unknown: [],
 });
