@@ -1,10 +1,10 @@
-/** A node whose podCIDR is nearly used up, with the real agent: what it says, and to whom. */
+/** A node whose podCIDRs are small, used up or late, with the real agent: what it says, and to whom. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { EVENTS } from '../apiserver/resources.ts';
-import { type Lab, type Member, startLab, untilInstalled } from '../lab/lab.ts';
+import { type Lab, type Member, NODES, startLab, untilInstalled } from '../lab/lab.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, callPlugin, deletePod, NETWORK, type Pod } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
@@ -108,4 +108,26 @@ test('what other plugins left is in the status, and what is in weft’s way also
   assert.deepEqual(otherConfigs, { earlier: ['05-other.conflist'], later: ['99-late.conf'] });
   assert.match(leftovers[0] ?? '', /uses .*05-other\.conflist and not weft/);
   await until('Events', () => events('WeftTrouble').some(text => text.includes('05-other')) || undefined);
+});
+
+test('a Node that gets its podCIDRs late: its runtime finds no configuration before, and pods wait for nothing after', async () => {
+  const late = await lab.joinWith(2, []);
+  const parts = async () =>
+    (await late.status()) as unknown as { parts: { part: string; reason?: string }[] };
+  await until('the reason', async () => {
+    const reason = (await parts())?.parts.find(({ part }) => part === 'pod network')?.reason;
+    return /podCIDR/.test(reason ?? '') || undefined;
+  });
+  assert.deepEqual(readdirSync(late.confDir), []);
+  lab.api.store.patch(
+    NODES,
+    undefined,
+    late.name,
+    { spec: { podCIDRs: ['10.42.2.0/24'], podCIDR: '10.42.2.0/24' } },
+    'main',
+  );
+  await untilInstalled(late);
+  const pod = await addPod(late, 'first');
+  assert.match(pod.v4 ?? '', /^10\.42\.2\./);
+  await deletePod(late, pod);
 });

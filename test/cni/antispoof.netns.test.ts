@@ -117,6 +117,20 @@ const FOREIGN: readonly Case[] = [
     what: 'the bridge’s MAC and the gateway’s address',
     frame: () => ether(macOf(other), BRIDGE_MAC, 0x0800, ipv4(GW4, other.v4)),
   },
+  {
+    what: 'IPv6 with another pod’s MAC',
+    frame: () => ether(BRIDGE_MAC, macOf(other), 0x86dd, udp6(pod.v6, GW6)),
+  },
+  {
+    what: 'IPv6 with the bridge’s MAC',
+    frame: () => ether(macOf(other), BRIDGE_MAC, 0x86dd, udp6(pod.v6, GW6)),
+  },
+  {
+    what: 'the bridge’s MAC and the gateway’s IPv6 address',
+    frame: () => ether(macOf(other), BRIDGE_MAC, 0x86dd, ipv6(GW6, other.v6, 58, icmp6(136, GW6))),
+  },
+  { what: 'IPv4 to the node’s loopback', frame: () => to(0x0800, ipv4(pod.v4, '127.0.0.1')) },
+  { what: 'IPv6 to the node’s loopback', frame: () => to(0x86dd, udp6(pod.v6, '::1')) },
   { what: 'ARP that gives another pod’s address', frame: () => to(0x0806, arp(2, mac(), other.v4, GW4)) },
   {
     what: 'ARP that gives the gateway’s address',

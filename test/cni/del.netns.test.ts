@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { DEL_QUEUE_DIR } from '../../constants.ts';
+import { forgetAddresses } from '../../platform/linux/conntrack.ts';
+import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { until } from '../lab/wait.ts';
 import { addPod, CONFIG, call, callPod, inPod, ip, newId } from './bed.ts';
@@ -167,6 +169,27 @@ test('42 a damaged file in the queue stops nobody', async () => {
     () => !readdirSync(DEL_QUEUE_DIR).includes('a:damaged') || undefined,
   );
   await until('the DEL', () => bed.cni.leases().length === 0 || undefined);
+});
+
+test('connections of a freed address are forgotten, so that its next holder does not get their packets', async () => {
+  await bed.restart({ released: ips => void forgetAddresses(ips) });
+  await here(['nft', '-f', '-'], {
+    stdin:
+      'table inet tracked {\n chain c {\n type filter hook output priority 0;\n ct state new counter\n }\n}\n',
+  });
+  const [gone, other] = [await addPod(), await addPod()];
+  const node = '/proc/self/ns/net';
+  for (const to of [gone.v4, gone.v6, other.v4, other.v6]) await inPod(node, 'ping', '-n', '-c1', '-W1', to);
+  const flows = () => here(['sh', '-c', 'conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null']);
+  for (const one of [gone, other])
+    for (const ip of [one.v4, one.v6]) assert.ok((await flows()).includes(`dst=${ip} `), ip);
+  assert.equal((await callPod('DEL', gone)).code, 0);
+  await until('the connections to be forgotten', async () => {
+    const now = await flows();
+    return ![gone.v4, gone.v6].some(ip => now.includes(`=${ip} `)) || undefined;
+  });
+  for (const ip of [other.v4, other.v6]) assert.ok((await flows()).includes(`dst=${ip} `), ip);
+  await here(['nft', 'delete', 'table', 'inet', 'tracked']);
 });
 
 test('43 a late DEL of A does not touch B, which has its address now', async () => {
