@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BRIDGE_MAC } from '../../constants.ts';
+import { BRIDGE, BRIDGE_MAC } from '../../constants.ts';
 import { enterLab } from '../lab/reenter.ts';
 import {
   addPod,
@@ -16,6 +16,7 @@ import {
   inPod,
   ip,
   json,
+  makeBridge,
   newId,
   newNetns,
 } from './bed.ts';
@@ -278,6 +279,24 @@ test('34 the very first packet of a pod arrives, both ways, also on a bridge tha
     assert.equal((await callPod('DEL', pod)).code, 0);
     await untilNothingRemains();
   }
+});
+
+test('a bridge that was made anew, with another index, is found', async () => {
+  const before = await addPod();
+  await ip('link', 'del', BRIDGE);
+  await makeBridge();
+  const pod = await addPod();
+  const [link] = await json<{ master?: string }[]>([
+    'ip',
+    '-j',
+    'link',
+    'show',
+    pod.result.interfaces?.[0]?.name ?? '',
+  ]);
+  assert.equal(link?.master, BRIDGE);
+  await inPod(pod.netns, 'ping', '-n', '-c1', '-W1', CONFIG.gateways[0] ?? '');
+  for (const one of [before, pod]) assert.equal((await callPod('DEL', one)).code, 0);
+  await untilNothingRemains();
 });
 
 test('pods forward, and take no router advertisements', async () => {
