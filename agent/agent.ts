@@ -166,11 +166,11 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   });
   mark = runner.mark;
   const later = openLater(runner.mark, KERNEL_NEWS_MS);
-  const unwatch = kernel.watch(['link', 'address', 'route', 'nft'], kind => {
+  const unwatch = kernel.watch(['link', 'address', 'route', 'nft', 'policy'], kind => {
+    if (kind === 'policy') return policy.suspect();
     sweeping.mark();
     later.mark();
     if (kind === 'nft' || kind === 'link') host.mark();
-    if (kind === 'nft') policy.suspect();
   });
   const sources = {
     nodeName,

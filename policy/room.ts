@@ -69,9 +69,10 @@ const LOOK_MS = 60_000;
 const RETRY_MS = 250;
 /** A pod that the API does not show in this time starts closed. */
 const PATIENCE_MS = 10_000;
-/** The table is read again at most so often, and for at most a fiftieth of the time. */
-const SUSPECT_MS = 1_000;
-const SHARE = 50;
+/** After news the table is read again, but for at most so small a part of the time: most of them are our own doing. */
+const SUSPECT_MS = 500;
+const SUSPECT_MAX_MS = 10_000;
+const SHARE = 20;
 
 const isEmpty = (rules: RuleSet, cluster: Cluster): boolean =>
   cluster.policies.length === 0 && rules.ingress.size === 0 && rules.egress.size === 0;
@@ -147,8 +148,8 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     admission.retain(living);
   };
 
-  const isSuspect = (): boolean =>
-    suspectedAt > lookedAt && performance.now() - lookedAt >= Math.max(SUSPECT_MS, lookMs * SHARE);
+  const nextLook = (): number => lookedAt + Math.min(Math.max(SUSPECT_MS, lookMs * SHARE), SUSPECT_MAX_MS);
+  const isSuspect = (): boolean => suspectedAt > lookedAt && performance.now() >= nextLook();
 
   const run = async (): Promise<number | undefined> => {
     runs += 1;
@@ -178,7 +179,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       log.debug({ ...applied, ms: Math.round(lastMs), policies: next.policies.length }, 'policies applied');
       deps.applied(rules);
     }
-    return suspectedAt > lookedAt ? Math.max(SUSPECT_MS, lookMs * SHARE) : undefined;
+    return suspectedAt > lookedAt ? Math.max(0, nextLook() - performance.now()) : undefined;
   };
 
   const runner = startRunner({

@@ -3,11 +3,12 @@
  * reports ENOBUFS, and the agent's netlink library then ends the whole process. Here an overflow
  * is the news "anything may have changed", and a storm of news is a few bytes.
  *
- * Kinds: l links, a addresses, r routes, n neighbours, f nftables. Every kind asked for is written
- * once at the start, when listening has begun, and then at most every PAUSE_MS. Ends with its reader.
+ * Kinds: l links, a addresses, r routes, n neighbours, p our table of policies, f all of nftables that
+ * is not. Every kind asked for is written once at the start, when listening has begun, and then at most every PAUSE_MS. Ends with its reader.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -35,6 +36,7 @@ static const struct {
     {'r', NETLINK_ROUTE, {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}},
     {'n', NETLINK_ROUTE, {RTNLGRP_NEIGH, 0}},
     {'f', NETLINK_NETFILTER, {NFNLGRP_NFTABLES, 0}},
+    {'p', NETLINK_NETFILTER, {NFNLGRP_NFTABLES, 0}},
 };
 #define TOPICS ((int)(sizeof topics / sizeof *topics))
 
@@ -65,6 +67,24 @@ static unsigned route_topic(unsigned type) {
   return 0;
 }
 
+#define OTHER_TABLES (1u << 4)
+#define POLICY_TABLE (1u << 5)
+
+/* In every message about a table, or about something in one, attribute 1 is the table's name. */
+static unsigned nft_topic(const struct nlmsghdr *m) {
+  static const char name[] = "weft-policy";
+  if (m->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)) return 0;
+  const char *at = (const char *)m + NLMSG_LENGTH(sizeof(struct nfgenmsg)), *end = (const char *)m + m->nlmsg_len;
+  while (end - at >= (long)sizeof(struct nlattr)) {
+    const struct nlattr *a = (const struct nlattr *)at;
+    if (a->nla_len < sizeof *a || at + a->nla_len > end) break;
+    if ((a->nla_type & NLA_TYPE_MASK) == 1)
+      return a->nla_len == sizeof *a + sizeof name && !memcmp(a + 1, name, sizeof name) ? POLICY_TABLE : OTHER_TABLES;
+    at += NLA_ALIGN(a->nla_len);
+  }
+  return OTHER_TABLES;
+}
+
 /* Empties the socket. The topics that it told of; `all` of them where news were lost; 0 with errno on failure. */
 static unsigned drain(int fd, int protocol, unsigned all) {
   static char buffer[1 << 16] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -74,10 +94,9 @@ static unsigned drain(int fd, int protocol, unsigned all) {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return news;
     if (n < 0 && errno == ENOBUFS) { news |= all; continue; }
     if (n < 0) return 0;
-    if (protocol == NETLINK_NETFILTER) { news |= all; continue; }
     int left = n;
     for (struct nlmsghdr *m = (struct nlmsghdr *)buffer; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
-      news |= route_topic(m->nlmsg_type);
+      news |= protocol == NETLINK_NETFILTER ? nft_topic(m) : route_topic(m->nlmsg_type);
   }
 }
 

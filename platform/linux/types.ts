@@ -181,7 +181,8 @@ export interface Nft {
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }
 
-export type KernelEvent = 'link' | 'address' | 'route' | 'neighbour' | 'nft';
+/** `policy`: nftables' table of policies; `nft`: all of nftables that is not. */
+export type KernelEvent = 'link' | 'address' | 'route' | 'neighbour' | 'nft' | 'policy';
 
 export interface Kernel {
   readonly links: Links;

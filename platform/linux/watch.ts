@@ -13,6 +13,7 @@ const LETTERS: Readonly<Record<KernelEvent, string>> = {
   route: 'r',
   neighbour: 'n',
   nft: 'f',
+  policy: 'p',
 };
 
 export type Monitor = {

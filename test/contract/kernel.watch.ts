@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { POLICY_TABLE } from '../../constants.ts';
 import type { KernelEvent } from '../../platform/linux/types.ts';
 import { cidr, ip, type Subject, TABLE, until, upLink } from './kernel.helpers.ts';
 
@@ -11,6 +12,7 @@ export function watchCases(subject: Subject): void {
     route: () => kernel.routes.replace({ dst: cidr('fd09:1::/64'), kind: 'unicast', link: 'd0' }),
     neighbour: () => kernel.neighbours.replace({ link: 'd0', ip: ip('10.9.0.7'), mac: '02:00:00:00:00:07' }),
     nft: () => kernel.nft.apply(`table inet ${TABLE} {\n}\n`),
+    policy: () => kernel.nft.apply(`table inet ${POLICY_TABLE} {\n}\ndelete table inet ${POLICY_TABLE}\n`),
   };
   const kinds = Object.keys(actions) as KernelEvent[];
 

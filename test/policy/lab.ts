@@ -166,7 +166,9 @@ async function furnish(
     const seen = (plural: string, ...versions: readonly (string | undefined)[]): boolean =>
       Math.max(...versions.map(Number).filter(Number.isFinite), 0) >= (newest.get(plural) ?? 0);
     if (!seen('networkpolicies', networkpolicies?.version)) return false;
-    if (networkpolicies?.count === 0) return report.policies === 0;
+    // A list that lost most of them is held for ten seconds.
+    if (networkpolicies?.count !== store.list(NETWORKPOLICIES).length) return false;
+    if (networkpolicies.count === 0) return report.policies === 0;
     return (
       otherPods?.synced === true &&
       seen('pods', ownPods?.version, otherPods?.version) &&
@@ -179,7 +181,7 @@ async function furnish(
       await until(
         `${node.name} to have all policies`,
         async () => (await isSettled(node)) || undefined,
-        20_000,
+        30_000,
         15,
       );
   };

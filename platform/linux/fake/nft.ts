@@ -2,6 +2,7 @@
  * nftables of the fake: tables as blocks of text, changed by whole transactions; sets with their
  * elements. Rules are kept as they are, not understood.
  */
+import { POLICY_TABLE } from '../../../constants.ts';
 import { LinuxError } from '../errors.ts';
 import type { ElementChange, Nft } from '../types.ts';
 import { refuse, type State, type Table, type TableItem, tell } from './state.ts';
@@ -75,7 +76,7 @@ function transact(before: ReadonlyMap<string, Table>, text: string): Map<string,
   const tables = copy(before);
   for (const { header, lines: inner } of blocks(text)) {
     const [, verb = 'add', name = ''] =
-      /^(?:(add|delete|destroy) )?table (\w+ \w+)$/.exec(header) ?? wrong(header);
+      /^(?:(add|delete|destroy) )?table (\w+ [\w-]+)$/.exec(header) ?? wrong(header);
     if (verb === 'add') {
       const table = tables.get(name) ?? { items: [], sets: new Map() };
       addItems(table, inner.join());
@@ -116,7 +117,7 @@ export const fakeNft = (state: State): Nft => ({
     state.spawned.push('nft -f -');
     state.changes += 1;
     state.tables = transact(state.tables, text);
-    tell(state, 'nft');
+    tell(state, text.includes(POLICY_TABLE) ? 'policy' : 'nft');
   },
   list: async (family, name, terse = false) => {
     state.spawned.push(`nft -s ${terse ? '-t ' : ''}list table ${family} ${name}`);
@@ -137,6 +138,6 @@ export const fakeNft = (state: State): Nft => ({
     const tables = copy(state.tables);
     changeElements(tables.get(`${family} ${name}`) ?? refuse('ENOENT', `nft table ${name}`), changes);
     state.tables = tables;
-    tell(state, 'nft');
+    tell(state, name === POLICY_TABLE ? 'policy' : 'nft');
   },
 });
