@@ -77,8 +77,8 @@ const egress = (plan: MeshPlan): string[] => [
   `ip6 daddr @cluster6 ${DROP}`,
   `ip daddr @unmasked4 accept`,
   `ip6 daddr @unmasked6 accept`,
-  `ip saddr @cluster4 ${DROP}`,
-  `ip6 saddr @cluster6 ${DROP}`,
+  // Where pods leave with their own addresses on purpose, there is nothing to drop.
+  ...(plan.settings.masquerade ? [`ip saddr @cluster4 ${DROP}`, `ip6 saddr @cluster6 ${DROP}`] : []),
 ];
 
 /** MASQUERADE and DNAT of local processes choose the uplink's address, which the far side's AllowedIPs refuse. */

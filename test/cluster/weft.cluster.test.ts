@@ -4,11 +4,13 @@ import { reach } from './weft/reach.ts';
 import { reboot } from './weft/reboot.ts';
 import { rights } from './weft/rights.ts';
 import { runtime } from './weft/runtime.ts';
+import { sources } from './weft/sources.ts';
 import { trouble } from './weft/trouble.ts';
 import { wiring } from './weft/wiring.ts';
 
 onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [
   reach,
+  sources,
   wiring,
   rights,
   runtime,
