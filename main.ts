@@ -73,16 +73,16 @@ async function own(argv: readonly string[]): Promise<number> {
   return agent(config.value, values.node, values.kubeconfig);
 }
 
-/** Options without a verb are the agent's, as of a DaemonSet that gives none. */
+/** Without a verb the help: by mistake nobody shall start a second agent on a node. Options alone are the agent's. */
 async function main(argv: readonly string[]): Promise<number> {
-  const [first = 'agent', ...rest] = argv;
+  const [first = 'help', ...rest] = argv;
   if (first === 'agent') return own(rest);
   if (first.startsWith('-') && first !== '--help' && first !== '-h') return own(argv);
   const [{ runCommand }, { processIo }] = await Promise.all([
     import('./command/run.ts'),
     import('./command/io.ts'),
   ]);
-  return runCommand(argv, processIo());
+  return runCommand([first, ...rest], processIo());
 }
 
 try {

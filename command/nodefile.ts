@@ -32,7 +32,7 @@ export type NodeFile = { readonly nodes: readonly NodeFact[]; readonly errors: r
 export function readNodes(text: string): NodeFile {
   const found = objectsOf(text).map((object, i) => {
     if (object.kind !== undefined && object.kind !== 'Node')
-      return { ok: false as const, error: `object ${i + 1} is a ${String(object.kind)} and no Node` };
+      return { ok: false as const, error: `object ${i + 1} is a ${JSON.stringify(object.kind)} and no Node` };
     const whole = completed(object, i);
     return parseNode(whole, podCidrsOf(whole));
   });

@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { IMAGE } from '../manifests/names.ts';
 import { VERSION } from '../version.ts';
 import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
-import { type Contents, ENTRYPOINT, imageContents, type Parts } from './contents.ts';
+import { bundle } from './bundle.ts';
+import { COMMAND, type Contents, ENTRYPOINT, imageContents, type Parts } from './contents.ts';
 import { type Layer, makeLayer } from './layer.ts';
 import { type ImageSpec, ociArchive } from './oci.ts';
 import type { Entries } from './tar.ts';
@@ -24,6 +25,7 @@ const specOf = (arch: Arch, { versions }: Contents): ImageSpec => ({
   name: IMAGE,
   architecture: arch,
   entrypoint: ENTRYPOINT,
+  command: COMMAND,
   env: ['PATH=/usr/sbin:/usr/bin'],
   labels: {
     'org.opencontainers.image.title': 'weft',
@@ -79,6 +81,15 @@ export async function buildImage(arch: Arch, say: (line: string) => void = () =>
   return path;
 }
 
+/** Writes dist/kubectl-weft, the command as one file for workstations. It needs Node there. @returns its path */
+export async function buildPlugin(): Promise<string> {
+  const text = Buffer.from(await bundle('main.ts')).toString('utf8');
+  const path = join(DIST, 'kubectl-weft');
+  mkdirSync(DIST, { recursive: true });
+  writeFileSync(path, text.replace(/^#!.*/, '#!/usr/bin/env node'), { mode: 0o755 });
+  return path;
+}
+
 const parseArchitectures = (text: string): readonly Arch[] => {
   const words = text.split(',').map(word => word.trim());
   const wrong = words.find(word => !isArch(word));
@@ -93,6 +104,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const { values } = parseArgs({ args: [...argv], options: { arch: { type: 'string' } } });
   const architectures = parseArchitectures(values.arch ?? Object.keys(ARCHITECTURES).join(','));
   for (const arch of architectures) await buildImage(arch, line => process.stdout.write(`${line}\n`));
+  process.stdout.write(`${await buildPlugin()}: the weft command for workstations, also as kubectl weft\n`);
   return 0;
 }
 

@@ -23,6 +23,9 @@ export const ENTRYPOINT: readonly string[] = [
   `/${HOME}/main.mjs`,
 ];
 
+/** Without arguments the container is the agent; the command itself prints its help. */
+export const COMMAND: readonly string[] = ['agent'];
+
 /** Part of the image, for the table of sizes → its entries. */
 export type Parts = Readonly<Record<string, Entries>>;
 

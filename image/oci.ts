@@ -10,6 +10,8 @@ export type ImageSpec = {
   readonly name: string;
   readonly architecture: Arch;
   readonly entrypoint: readonly string[];
+  /** Arguments where a container gives none. */
+  readonly command: readonly string[];
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 };
@@ -35,7 +37,14 @@ const configOf = (spec: ImageSpec, layers: readonly Layer[]): Blob =>
     created: new Date(0).toISOString(),
     architecture: spec.architecture,
     os: 'linux',
-    config: { User: '0:0', Entrypoint: spec.entrypoint, Env: spec.env, Labels: spec.labels, WorkingDir: '/' },
+    config: {
+      User: '0:0',
+      Entrypoint: spec.entrypoint,
+      Cmd: spec.command,
+      Env: spec.env,
+      Labels: spec.labels,
+      WorkingDir: '/',
+    },
     rootfs: { type: 'layers', diff_ids: layers.map(layer => `sha256:${layer.diffId}`) },
   });
 

@@ -30,6 +30,7 @@ const container: V1Container = {
   name: 'agent',
   image: IMAGE,
   imagePullPolicy: 'IfNotPresent',
+  args: ['agent'],
   env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
   resources: { requests: { cpu: '50m', memory: '100Mi' }, limits: { memory: '250Mi' } },
   startupProbe: probe('/healthz', { periodSeconds: 1, failureThreshold: 60 }),
