@@ -7,12 +7,14 @@ import { runtime } from './weft/runtime.ts';
 import { sources } from './weft/sources.ts';
 import { trouble } from './weft/trouble.ts';
 import { wiring } from './weft/wiring.ts';
+import { workstation } from './weft/workstation.ts';
 
 onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [
   reach,
   sources,
   wiring,
   rights,
+  workstation,
   runtime,
   trouble,
   // Last: the pods of its node have other processes afterwards.
