@@ -81,8 +81,11 @@ function ownTroubles(node: string, report: StatusReport): readonly Trouble[] {
     about: w.node === node ? 'this node' : w.node,
     message: w.message,
   }));
+  const host = (report.host?.findings ?? [])
+    .filter(f => f.severity !== 'info')
+    .map(f => ({ about: 'host', message: f.cure === undefined ? f.what : `${f.what}. Cure: ${f.cure}` }));
   const api = report.api.connected ? [] : [{ about: 'API server', message: apiOf(report) }];
-  return [...parts, ...excluded, ...warnings, ...api].map(t => ({ node, ...t }));
+  return [...parts, ...excluded, ...warnings, ...host, ...api].map(t => ({ node, ...t }));
 }
 
 /** What every node says alike is said once. */

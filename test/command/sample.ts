@@ -43,6 +43,7 @@ const report = (n: number, peers: readonly Fields[], change: Fields = {}): Field
   peers,
   excluded: [],
   warnings: [],
+  host: { findings: [], looks: 1 },
   api: { synced: true, connected: true, restarts: 0 },
   pods: [{ link: 'wvabc', ips: [`10.42.${n}.7`], pod: { namespace: 'default', name: `web-${n}` } }],
   ...change,
@@ -63,6 +64,9 @@ export const REPORTS: Readonly<Record<string, Fields>> = {
   node2: report(2, [peer(1), peer(3)], {
     engine: { kind: 'wireguard-go' },
     mtu: 1370,
+    host: {
+      findings: [{ id: 'x', severity: 'warning', what: 'Links of flannel are here', cure: 'remove them' }],
+    },
     warnings: [{ node: 'node1', message: 'annotation weft.network/relay="x" is ignored: say true or false' }],
   }),
   node3: report(3, [
