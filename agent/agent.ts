@@ -30,6 +30,7 @@ import { serveTcp, serveUnix } from './http.ts';
 import { openIdentity } from './identity.ts';
 import { openInstallation } from './installation.ts';
 import type { Log } from './log.ts';
+import { startLookout } from './lookout.ts';
 import { openMemos } from './memos.ts';
 import { newPass } from './pass.ts';
 import { openPaths } from './paths.ts';
@@ -107,6 +108,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     served: recordCni(metrics),
     beforeWire: async lease => policy?.guard(lease).catch(tryLater),
     beforeAnswer: async lease => policy?.admit(lease).catch(tryLater),
+    mended: (kind, count) => pass.noteMended({ [kind]: count }),
     released: ips => {
       policy?.mark();
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));
@@ -172,6 +174,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     later.mark();
     if (kind === 'nft' || kind === 'link') host.mark();
   });
+  const lookout = startLookout({ kernel, plan: () => pass.report.outcome()?.plan, mark: () => mark() });
   const sources = {
     nodeName,
     discovery,
@@ -203,6 +206,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   log.info({ signal }, 'stopping; tunnels, routes and pods stay as they are');
   unwatch();
   later.cancel();
+  lookout.stop();
   await host.stop();
   for (const server of servers) server.close();
   scraper.close();

@@ -6,6 +6,7 @@ import { WG_LINK } from '../constants.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { OwnKey } from '../mesh/apply.ts';
+import { addMended, type Mended } from '../mesh/mended.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
 import type { Kernel } from '../platform/linux/types.ts';
@@ -54,9 +55,13 @@ export type Pass = {
     /** What other CNI plugins left in the way of ours, a sentence each. */
     readonly leftovers: () => readonly string[];
     readonly rotation: () => RotationStatus;
+    /** What foreign hands undid and we put back, since the start. */
+    readonly mended: () => Mended;
   };
   /** Somebody on this node asks for a new key. */
   readonly rotateKey: () => void;
+  /** Another room put back what a foreign hand undid. */
+  readonly noteMended: (mended: Mended) => void;
 };
 
 /** What a user must know, by key. */
@@ -166,7 +171,7 @@ const openPassRotation = ({ identity, discovery, kernel, prober, mark, log }: Pa
   openRotation({
     identity,
     discovery,
-    device: () => kernel.wg.dump(WG_LINK),
+    device: () => kernel.wg.dump(WG_LINK).catch(() => undefined),
     measures: prober.measures,
     mark,
     log,
@@ -180,8 +185,15 @@ export function newPass(deps: PassDeps): Pass {
   const lasting = openLasting(LASTING_MS, () => performance.now());
   let outcome: Outcome | undefined;
   let leftovers: readonly string[] = [];
+  let mended: Mended = {};
   let runs = 0;
   let began: number | undefined;
+
+  const noteMended = (now: Mended): void => {
+    if (Object.values(now).every(count => count === 0)) return;
+    mended = addMended(mended, now);
+    deps.log.warn({ mended: now }, 'somebody changed what is weft’s on this node: it is put back');
+  };
 
   const whole = async (): Promise<number | undefined> => {
     const order = await rotation.next();
@@ -190,6 +202,7 @@ export function newPass(deps: PassDeps): Pass {
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
+    noteMended(outcome.mended);
     await turn();
     measure(outcome);
     await turn();
@@ -220,5 +233,10 @@ export function newPass(deps: PassDeps): Pass {
   };
   const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
   const report = { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers };
-  return { run, report: { ...report, rotation: rotation.status }, rotateKey: rotation.ask };
+  return {
+    run,
+    report: { ...report, rotation: rotation.status, mended: () => mended },
+    rotateKey: rotation.ask,
+    noteMended,
+  };
 }

@@ -5,6 +5,7 @@ import { WG_LINK } from '../constants.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Diagnosis } from '../doctor/types.ts';
 import type { HostWatch } from '../host/watch.ts';
+import type { Mended } from '../mesh/mended.ts';
 import type { Outcome } from '../mesh/reconcile.ts';
 import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
@@ -34,6 +35,7 @@ export type ReportSources = {
   readonly runs: () => number;
   readonly rotation: () => RotationStatus;
   readonly rotateKey: () => void;
+  readonly mended: () => Mended;
 };
 
 /** A pass that has not ended after this is stuck: the kubelet may restart us, the data path stays. */
@@ -56,7 +58,8 @@ const healthz = (s: ReportSources): Answer =>
 async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   const outcome = s.outcome();
   if (outcome === undefined) return [];
-  const device = await s.kernel.wg.dump(WG_LINK);
+  // An engine that hangs is told of by the passes; what is remembered of the peers can be said all the same.
+  const device = await s.kernel.wg.dump(WG_LINK).catch(() => undefined);
   if (device !== undefined) s.prober.look(device);
   return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
@@ -87,6 +90,7 @@ export async function statusReport(s: ReportSources) {
     cni: { ...s.cni.stats(), otherConfigs: s.configs(), leftovers: s.leftovers() },
     pods: s.cni.leases(),
     policy: s.policy(),
+    mended: s.mended(),
     reconcile: { runs: s.runs(), lastChanges: outcome?.changes ?? 0, ...s.kernel.counts() },
   };
 }

@@ -52,6 +52,8 @@ export type CniOptions = {
   readonly failed?: (verb: string, error: CniError) => void;
   /** A call was answered, after so many milliseconds, with this code (0: done). For metrics. */
   readonly served?: (verb: string, ms: number, code: number) => void;
+  /** What a foreign hand undid was put back. */
+  readonly mended?: VerbDeps['mended'];
   /** Addresses that have no holder any more. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
@@ -199,6 +201,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     beforeWire: options.beforeWire ?? (async () => {}),
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
+    mended: options.mended ?? (() => {}),
   };
   const counters = newCounters(options.served ?? (() => {}));
   let stopping = false;
@@ -226,6 +229,8 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   const sweep = async (): Promise<number> => {
     if ('reason' in config) return 0;
     const spoofing = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
+    // The first look writes what the last agent, or nobody, wrote.
+    if (looked) deps.mended('anti-spoofing', spoofing);
     const { gateways } = config;
     const ports = await extra('hostPorts', () => deps.ports.ensure(gateways));
     const pods = (await carryOut(deps)) + (await sweepPods(deps, gateways));

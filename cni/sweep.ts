@@ -76,6 +76,7 @@ async function mendPod(
     } else {
       deps.log.warn({ link: lease.link, faults }, 'the wire of a pod was damaged and is mended');
       await restoreHostSide(deps.kernel, lease, gateways);
+      deps.mended('pods', 1);
     }
   });
   return 1;

@@ -47,6 +47,8 @@ export type VerbDeps = {
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
   readonly released: (ips: readonly Ip[]) => void;
+  /** What a foreign hand undid was put back: so many pods' wires, or rules against spoofing. */
+  readonly mended: (kind: 'pods' | 'anti-spoofing', count: number) => void;
   /** Attachments whose DEL is answered and whose addresses will be free in a moment. */
   readonly leaving: Set<Promise<void>>;
 };

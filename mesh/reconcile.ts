@@ -19,6 +19,7 @@ import {
   sweepRoutes,
 } from './apply.ts';
 import { deferringTo } from './heirs.ts';
+import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from './mended.ts';
 import { plan as makePlan } from './plan.ts';
 import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
 import type { MeshFacts, MeshPlan } from './types.ts';
@@ -32,6 +33,8 @@ export type Outcome = {
   readonly device: WgDevice | undefined;
   readonly changes: number;
   readonly errors: readonly StepError[];
+  /** What foreign hands had undone. */
+  readonly mended: Mended;
   /** When the next look is due, in milliseconds; undefined: only when something changes. */
   readonly again: number | undefined;
 };
@@ -50,20 +53,23 @@ export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outco
 
 export type MeshDeps = { readonly kernel: Kernel; readonly memos: TableMemos; readonly now: () => number };
 
-/** Runs steps one after the other, counts their changes and collects their errors. */
+/** Runs steps one after the other, counts their changes by kind and collects their errors. */
 function stepper() {
   const errors: StepError[] = [];
   let changes = 0;
-  const step = async (name: string, work: () => Promise<number>): Promise<void> => {
+  let made: Mended = {};
+  const step = async (name: string, work: () => Promise<number>, kind?: MendedKind): Promise<void> => {
     // Whoever waits for the event loop, pods above all, comes in between.
     await turn();
     try {
-      changes += await work();
+      const count = await work();
+      changes += count;
+      if (kind !== undefined) made = addMended(made, { [kind]: count });
     } catch (error) {
       errors.push({ step: name, message: error instanceof Error ? error.message : String(error) });
     }
   };
-  return { step, errors, changes: () => changes };
+  return { step, errors, changes: () => changes, made: () => made };
 }
 
 /** Each peer's endpoint once more, as it is: setting it makes the engine forget the address that it sent from. */
@@ -86,10 +92,15 @@ const hasHeirs = (plan: MeshPlan, { peers }: MeshMemory): boolean => {
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let memory: MeshMemory = NO_MEMORY;
   let first = true;
+  /** Facts of the last pass, where all its steps succeeded. */
+  let settled: MeshFacts | undefined;
 
   const reconcile = async ({ facts, key, publication, sweep, moved }: MeshInput): Promise<Outcome> => {
     const plan = makePlan(facts);
-    const { step, errors, changes } = stepper();
+    const { step, errors, changes, made } = stepper();
+    const steady = !moved && sameFacts(facts, settled);
+    let undone = 0;
+    let lost = 0;
     let engine: Engine = { kind: 'none', reason: 'not tried yet' };
     let device: WgDevice | undefined;
     let again: number | undefined;
@@ -98,32 +109,36 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       device = await kernel.wg.dump(WG_LINK);
       if (device === undefined) return 0;
       const peers = sweep ? plan : deferringTo(device, plan, now());
+      if (lost === 0) undone = undonePeers(peers, device, memory);
       const round = nextRound(peers, key.publicKey, device, memory, publication, first, now());
       const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
-      const made = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
+      const applied = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
       device = { ...device, publicKey: key.publicKey };
       memory = round.memory;
       again = round.again;
-      return made;
+      return applied;
     };
 
     // A node with a new key waits for us, and cannot send meanwhile.
     if (!first && hasHeirs(plan, memory)) await step('peers', applyAllPeers);
-    await step('fail-closed rules', () => applyRules(kernel, plan, memos));
-    await step('unreachable routes', () => applyRoutes(kernel, plan, 'unreachable'));
+    await step('fail-closed rules', () => applyRules(kernel, plan, memos), 'rules');
+    await step('unreachable routes', () => applyRoutes(kernel, plan, 'unreachable'), 'routes');
     await step('wireguard', async () => {
+      lost = Number((await kernel.links.get(WG_LINK)) === undefined);
       engine = await ensureWireguard(kernel, WG_LINK, { mtu: plan.settings.mtu });
       if (engine.kind === 'none') throw new Error(engine.reason);
       return 0;
     });
-    await step('links', () => applyLinks(kernel, plan));
-    await step('addresses', () => applyAddresses(kernel, plan));
-    await step('sysctls', () => applySysctls(kernel, plan));
+    await step('links', () => applyLinks(kernel, plan), 'links');
+    await step('addresses', () => applyAddresses(kernel, plan), 'addresses');
+    await step('sysctls', () => applySysctls(kernel, plan), 'sysctls');
     if (device === undefined) await step('peers', applyAllPeers);
-    await step('tunnel routes', () => applyRoutes(kernel, plan, 'unicast'));
-    if (sweep) await step('old routes', () => sweepRoutes(kernel, plan));
+    await step('tunnel routes', () => applyRoutes(kernel, plan, 'unicast'), 'routes');
+    if (sweep) await step('old routes', () => sweepRoutes(kernel, plan), 'routes');
     first = false;
-    return { plan, engine, device, changes: changes(), errors, again };
+    settled = errors.length === 0 ? facts : undefined;
+    const mended = steady ? addMended(made(), { tunnel: lost, peers: undone }) : {};
+    return { plan, engine, device, changes: changes(), errors, mended, again };
   };
   return { reconcile };
 }

@@ -105,6 +105,7 @@ function ofNode({ status, dropped }: Scrape): readonly Sample[] {
     ...one('weft_api_watch_restarts_total', api.restarts),
     ...one('weft_kernel_changes_total', reconcile.changes),
     ...one('weft_processes_spawned_total', reconcile.spawns),
+    ...Object.entries(status.mended).flatMap(([kind, count]) => one('weft_mended_total', count, { kind })),
     ...one('weft_plaintext_dropped_packets_total', dropped?.plaintext_dropped),
     ...one('weft_strayed_dropped_packets_total', dropped?.strayed_dropped),
   ];

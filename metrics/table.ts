@@ -82,6 +82,7 @@ export const metrics = {
     'From the news of a policy, pod or namespace to the rules in the kernel.',
     FAST,
   ),
+  weft_mended_total: counter('Things that foreign hands undid on this node and the agent put back.', 'kind'),
   weft_plaintext_dropped_packets_total: counter(
     'Packets of pods that came or would have left outside of a tunnel, and were dropped.',
   ),

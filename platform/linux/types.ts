@@ -142,8 +142,10 @@ export type WgChange =
   | { readonly kind: 'remove'; readonly publicKey: PublicKey };
 
 export interface Wg {
-  /** Absent when the device is not there or no engine answers for it. */
+  /** Absent when the device is not there or no engine answers for it; rejects with ETIMEDOUT where one hangs. */
   dump(link: string): Promise<WgDevice | undefined>;
+  /** Peers and their networks, cheaper than a dump. Absent as there. */
+  allowed(link: string): Promise<ReadonlyMap<PublicKey, readonly Cidr[]> | undefined>;
   /** Whether the last dump of this link was answered; false before the first. Asks nobody. */
   answered(link: string): boolean;
   /** All changes in one call of `wg set`, in the order given; private keys go by a pipe, never by argv. */

@@ -3,6 +3,7 @@ import { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
 import { udpHolder } from './holder.ts';
 import type { Wg, WgChange } from './types.ts';
+import { parseAllowed, parseUapiAllowed, readUapi } from './uapi.ts';
 import { parseWgDump } from './wgdump.ts';
 
 /** Anything else, a missing right above all, is not absence. */
@@ -49,6 +50,8 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
   return {
     dump: async link => {
       answering.delete(link);
+      // `wg` would wait for one that hangs as long as it is let.
+      await readUapi(link);
       try {
         const device = parseWgDump(await exec(['wg', 'show', link, 'dump']));
         answering.add(link);
@@ -58,9 +61,20 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
         throw error;
       }
     },
+    allowed: async link => {
+      const said = await readUapi(link);
+      if (said !== undefined) return parseUapiAllowed(said);
+      try {
+        return parseAllowed(await exec(['wg', 'show', link, 'allowed-ips']));
+      } catch (error) {
+        if (ABSENT.test((error as LinuxError).message)) return undefined;
+        throw error;
+      }
+    },
     answered: link => answering.has(link),
     set: async (link, changes) => {
       changed();
+      await readUapi(link);
       const key = privateKey(changes);
       await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '').catch(error => {
         throw namingHolder(error, changes);

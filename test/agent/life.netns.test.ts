@@ -1,5 +1,6 @@
 /** The agent's life, the API server's life and foreign hands, on two nodes with real agents. */
 import assert from 'node:assert/strict';
+import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,6 +45,16 @@ const ready = (m: Member): Promise<true> =>
 
 const mended = (what: string, look: () => Promise<boolean>): Promise<true> =>
   until(what, async () => (await look().catch(() => false)) || undefined, 5_000, 50);
+
+const putBack = async (kind: string): Promise<number> => (await a.status())?.mended[kind] ?? 0;
+
+const netOf = (pid: string): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+};
 
 test('an idle agent changes nothing and writes nothing', async () => {
   await sleep(1_500);
@@ -120,10 +131,52 @@ test('links that somebody takes down or out of the bridge come back', async () =
 
 test('a peer that somebody removes comes back', async () => {
   const key = (await b.status())?.publicKey ?? '';
+  const before = await putBack('peers');
   await a.namespace.run(['wg', 'set', 'weft-wg', 'peer', key, 'remove']);
-  // WireGuard has no news for others: a look at the status or the next pass finds it.
-  lab.api.store.patch(NODES, undefined, 'node2', { metadata: { labels: { touched: 'yes' } } }, 'main');
   await mended('the peer', () => answers(podA, podB.v4 ?? ''));
+  await a.namespace.run(['wg', 'set', 'weft-wg', 'peer', key, 'allowed-ips', '10.99.0.0/16']);
+  await mended('its networks', () => answers(podA, podB.v6 ?? ''));
+  await mended('both to be counted', async () => (await putBack('peers')) >= before + 2);
+});
+
+test('a setting of the kernel that somebody writes is put back', async () => {
+  const before = await putBack('sysctls');
+  await a.namespace.run(['sh', '-c', 'echo 0 > /proc/sys/net/ipv4/ip_forward']);
+  await mended(
+    'forwarding',
+    async () => (await a.namespace.run(['cat', '/proc/sys/net/ipv4/ip_forward'])).trim() === '1',
+  );
+  await mended('it to be counted', async () => (await putBack('sysctls')) === before + 1);
+  assert.ok(await answers(podA, podB.v4 ?? ''));
+});
+
+test('a tunnel that somebody deletes is made anew, and nothing leaves in clear meanwhile', async () => {
+  const capture = await record(UNDERLAY, join(lab.dir, 'anew.pcap'));
+  await a.namespace.run(['ip', 'link', 'del', 'weft-wg']);
+  await until('the new tunnel', async () => (await answers(podA, podB.v4 ?? '')) || undefined, 15_000, 50);
+  assert.equal(await (await capture.stop()).count('net 10.42.0.0/16 or net fd42::/48'), 0);
+  assert.ok((await putBack('tunnel')) > 0);
+});
+
+test('an engine that hangs holds nothing up, and goes on when it is let', async () => {
+  const pids = (await a.namespace.run(['sh', '-c', 'pgrep -f "wireguard-go weft-wg" || true'])).split('\n');
+  const namespace = await a.namespace.run(['readlink', '/proc/self/ns/net']);
+  const ours = pids.filter(pid => pid !== '' && netOf(pid) === namespace.trim());
+  // The kernel's own WireGuard has no process.
+  if (ours.length === 0) return;
+  for (const pid of ours) process.kill(Number(pid), 'SIGSTOP');
+  try {
+    const pod = await addPod(a, 'meanwhile');
+    assert.ok(await answers(pod, podA.v4 ?? ''));
+    await mended('it to be told', async () => {
+      const status = await a.status();
+      return status?.ready === false;
+    });
+  } finally {
+    for (const pid of ours) process.kill(Number(pid), 'SIGCONT');
+  }
+  await mended('the tunnel', () => answers(podA, podB.v4 ?? ''));
+  await ready(a);
 });
 
 test('each annotation, broken in turn, is told and stops nobody', async () => {

@@ -133,6 +133,23 @@ export function wgCases(subject: Subject): void {
       assert.equal((await dump()).peers.length, 2);
     });
 
+    test('networks of all peers, as a dump has them', async () => {
+      assert.equal(await wg.allowed('none0'), undefined);
+      await withDevice();
+      await wg.set(LINK, [
+        { kind: 'peer', publicKey: a, allowedIps: [cidr('10.9.1.0/24'), cidr('fd09:1::/64')] },
+        { kind: 'peer', publicKey: b },
+      ]);
+      const sorted = [...((await wg.allowed(LINK)) ?? [])].map(([key, cidrs]) => [key, [...cidrs].sort()]);
+      assert.deepEqual(
+        sorted.sort(),
+        [
+          [a, ['10.9.1.0/24', 'fd09:1::/64']],
+          [b, []],
+        ].sort(),
+      );
+    });
+
     test('an allowed network moves to the peer that is given it last', async () => {
       await withDevice();
       await wg.set(LINK, [{ kind: 'peer', publicKey: a, allowedIps: [cidr('10.9.1.0/24')] }]);

@@ -35,6 +35,7 @@ export const scrape = (peers: readonly PeerStatus[], change: Partial<Scrape> = {
     api: { connected: true, restarts: 3 },
     cni: { pools: [{ cidr: '10.42.1.0/24', used: 7, cooling: 2, free: '244' }] },
     pods: [{}, {}],
+    mended: { routes: 2, peers: 1 },
     reconcile: { changes: 40, spawns: 12 },
   } as unknown as StatusReport,
   process: {

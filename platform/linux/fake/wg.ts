@@ -84,6 +84,10 @@ export function fakeWg(state: State): Wg {
         }
       );
     },
+    allowed: async link => {
+      const device = state.devices.get(link);
+      return device && new Map([...device.peers.values()].map(peer => [peer.publicKey, peer.allowedIps]));
+    },
     answered: link => answering.has(link),
     set: async (link, changes) => {
       state.spawned.push(`wg set ${link}`);
