@@ -118,7 +118,11 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   const prober = startProber({
     open: onHeard => openProbes(() => performance.now(), onHeard),
     dump: () => kernel.wg.dump(WG_LINK),
-    onChange: change => sayChange(log, change),
+    onChange: change => {
+      sayChange(log, change);
+      // A pass looks a silent peer's name up again.
+      if (change.after.state !== 'established') mark();
+    },
   });
   const paths = openPaths({
     kernel,

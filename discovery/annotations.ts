@@ -67,7 +67,7 @@ export const annotations = {
     writer: 'own agent',
     content: 'base64 of an X25519 public key',
     example: 'jHcSvWTnlMVPtYLKOPiC2ZInJShg9CMzqdXWQFtqfkg=',
-    doc: 'The node’s WireGuard key. Its agent makes the pair once and keeps the private half in /var/lib/weft/key.json. A Node without it is no peer.',
+    doc: 'The node’s WireGuard key. Its agent makes the pair once and keeps the private half in /var/lib/weft/key.json. A Node without it is no peer; where a value does not parse, the last good one stays in use.',
     parse: all(parsePublicKey),
     print: (key: PublicKey) => key,
   } satisfies Annotation<PublicKey>,

@@ -1,5 +1,5 @@
 /** The facts by Node UID, in memory. Every change answers whether it was one. */
-import { withPodCidrs } from './annotations.ts';
+import { annotations, withPodCidrs } from './annotations.ts';
 import type { NodeFact } from './types.ts';
 
 export type FactStore = {
@@ -21,6 +21,14 @@ const same = (a: NodeFact | undefined, b: NodeFact): boolean =>
 
 /** UTF-16 order: the same on every node, whatever its locale. */
 const byName = (a: NodeFact, b: NodeFact): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+/** A key that does not parse is no reason to cut a living peer off: the last good one of the same Node stays. */
+const withKnownKey = (fact: NodeFact, before: NodeFact | undefined): NodeFact =>
+  fact.publicKey === undefined &&
+  before?.publicKey !== undefined &&
+  fact.errors.some(error => error.annotation === annotations.publicKey.name)
+    ? { ...fact, publicKey: before.publicKey }
+    : fact;
 
 export function openStore(initial: readonly NodeFact[]): FactStore {
   const byId = new Map<string, NodeFact>();
@@ -51,7 +59,8 @@ export function openStore(initial: readonly NodeFact[]): FactStore {
     const namesake = names.get(fact.name);
     if (namesake !== undefined && namesake !== fact.uid) remove(namesake);
     if (fact.podCidrs.length > 0) cidrs.set(fact.uid, fact.podCidrs);
-    return set(withPodCidrs(fact, cidrs.get(fact.uid) ?? []));
+    const known = withKnownKey(fact, byId.get(fact.uid));
+    return set(withPodCidrs(known, cidrs.get(fact.uid) ?? []));
   };
 
   for (const fact of initial) put(fact);

@@ -10,7 +10,7 @@ import { openStore } from '../../discovery/store.ts';
 import type { NodeFact } from '../../discovery/types.ts';
 import { distance, meant } from '../../discovery/typo.ts';
 import { parseListPage, parseWatchLine } from '../../discovery/watchevent.ts';
-import type { Ip } from '../../types.ts';
+import type { Ip, PublicKey } from '../../types.ts';
 
 test('backoff doubles, is bounded, and never falls under half', () => {
   const limits = { firstMs: 500, maxMs: 15_000 };
@@ -128,6 +128,23 @@ const fact = (name: string, uid: string): NodeFact => ({
   keepalive: undefined,
   relay: true,
   errors: [],
+});
+
+test('store: a key that does not parse leaves the last good one of the same Node, and only of that', () => {
+  const [good, other] = ['good', 'other'] as unknown as readonly [PublicKey, PublicKey];
+  const garbled: Partial<NodeFact> = {
+    publicKey: undefined,
+    errors: [{ annotation: 'weft.network/public-key', value: 'x', message: 'is none' }],
+  };
+  const store = openStore([{ ...fact('a', '1'), publicKey: good }]);
+  store.put({ ...fact('a', '1'), ...garbled });
+  assert.equal(store.byName('a')?.publicKey, good);
+  assert.equal(store.byName('a')?.errors.length, 1);
+  store.put({ ...fact('a', '1'), ...garbled, errors: [] });
+  assert.equal(store.byName('a')?.publicKey, undefined, 'taken away on purpose');
+  store.put({ ...fact('a', '1'), publicKey: other });
+  store.put({ ...fact('a', '2'), ...garbled });
+  assert.equal(store.byName('a')?.publicKey, undefined, 'another Node of that name');
 });
 
 test('store: says what is a change, keeps podCIDRs, sorts, and lets a name go to its new Node', () => {

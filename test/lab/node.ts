@@ -25,6 +25,7 @@ export type AgentStatus = {
   readonly ready: boolean;
   readonly engine: { readonly kind: string };
   readonly publicKey?: string;
+  readonly api: { readonly connected: boolean };
   readonly mended: Readonly<Record<string, number>>;
   readonly rotation: { readonly state: string; readonly reason?: string };
   readonly warnings: readonly { readonly node: string; readonly message: string }[];
