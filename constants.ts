@@ -66,6 +66,9 @@ export const LEASE_DIR = `${RUN_DIR}/pods`;
 /** When addresses were freed, a line each: they rest over a restart of the agent too. */
 export const COOLING_FILE = `${RUN_DIR}/cooling`;
 
+/** What settings of the kernel were before weft changed them, for `weft uninstall`. A reboot forgets both. */
+export const SYSCTL_RECORD = `${RUN_DIR}/sysctls.json`;
+
 /** DELs that the binary accepted while the agent was away, one file each. */
 export const DEL_QUEUE_DIR = `${RUN_DIR}/del`;
 

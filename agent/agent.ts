@@ -12,6 +12,7 @@ import {
   RUN_DIR,
   STATE_DIR,
   STATUS_SOCKET,
+  SYSCTL_RECORD,
   WG_LINK,
 } from '../constants.ts';
 import { openClient } from '../discovery/client.ts';
@@ -77,6 +78,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   const stopRunner = openRunner(shimPath());
   const kernel = openKernel({
     monitor: shimPath(),
+    sysctlRecord: SYSCTL_RECORD,
     trouble: message => log.warn({ message }, 'the kernel tells no news for a second'),
   });
   const memos = openMemos(`${RUN_DIR}/tables.json`);

@@ -14,6 +14,7 @@ export const verbs: Readonly<Record<string, Load>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   plan: async () => (await import('./plan.ts')).plan,
   'rotate-key': async () => (await import('./rotate-key.ts')).rotateKey,
+  uninstall: async () => (await import('./uninstall.ts')).uninstall,
   get: async () => (await import('./get.ts')).get,
   completion: async () => (await import('./completion.ts')).completion,
   version: async () => (await import('./version.ts')).version,

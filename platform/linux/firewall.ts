@@ -20,6 +20,8 @@ export type Firewalls = {
   readonly chains: () => Promise<string>;
   /** `nft -a list chain`. */
   readonly chain: (family: string, table: string, chain: string) => Promise<string>;
+  /** `nft list tables`: a line each, `table FAMILY NAME`. */
+  readonly tables: () => Promise<string>;
   /** Text of one whole table. */
   readonly table: (family: string, table: string) => Promise<string>;
   /** One transaction. */
@@ -72,6 +74,7 @@ export function openFirewalls(spawned: () => void = () => {}): Firewalls {
   return {
     chains: () => exec(['nft', 'list', 'chains']),
     chain: (family, table, chain) => exec(['nft', '-a', 'list', 'chain', family, table, chain]),
+    tables: () => exec(['nft', 'list', 'tables']),
     table: (family, table) => exec(['nft', '-t', 'list', 'table', family, table]),
     apply: async text => void (await exec(['nft', '-f', '-'], text)),
     legacy: family => (legacyLoaded(family) ? legacyOver(exec, family) : undefined),

@@ -10,6 +10,7 @@ import { nftOver } from './nft.ts';
 import { routesOn } from './route.ts';
 import { openRtnl, type Rtnl } from './rtnl.ts';
 import { defaultSysctlBase, sysctlsAt } from './sysctl.ts';
+import { recordedSysctls } from './sysctlrecord.ts';
 import type { Kernel } from './types.ts';
 import { watchKernel } from './watch.ts';
 import { wgOver } from './wg.ts';
@@ -17,6 +18,8 @@ import { wgOver } from './wg.ts';
 export type KernelOptions = {
   /** Where /proc/sys/net of this namespace can be written. */
   readonly sysctlBase?: string;
+  /** File that keeps what settings were before they were changed here. */
+  readonly sysctlRecord?: string;
   /** Path of the CNI binary: by it `watch` listens and links are removed. Without it there is no watching. */
   readonly monitor?: string;
   /** Told when the monitor ends by itself; it is started again. */
@@ -30,7 +33,7 @@ export type KernelOptions = {
 export type LinuxKernel = Kernel & { readonly rt: Rtnl; readonly gather: () => Gathering };
 
 export function openKernel(options: KernelOptions = {}): LinuxKernel {
-  const { sysctlBase = defaultSysctlBase(), monitor, trouble = () => {} } = options;
+  const { sysctlBase = defaultSysctlBase(), sysctlRecord, monitor, trouble = () => {} } = options;
   const rt = openRtnl();
   let spawns = 0;
   let changes = 0;
@@ -60,7 +63,10 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     addresses: addressesOn(rt, indexes),
     routes: routesOn(rt, indexes),
     neighbours: neighboursOn(rt, indexes),
-    sysctls: sysctlsAt(sysctlBase, changed),
+    sysctls:
+      sysctlRecord === undefined
+        ? sysctlsAt(sysctlBase, changed)
+        : recordedSysctls(sysctlsAt(sysctlBase, changed), sysctlRecord),
     wg: wgOver(exec, changed),
     nft,
     watch: (kinds, onEvent) => {
