@@ -1,5 +1,11 @@
 /** The DaemonSet of the agent. */
-import type { V1Container, V1DaemonSet, V1PodSpec, V1Probe } from '@kubernetes/client-node';
+import type {
+  V1Container,
+  V1DaemonSet,
+  V1PodSpec,
+  V1Probe,
+  V1SecurityContext,
+} from '@kubernetes/client-node';
 import { defaults } from '../config.ts';
 import { AGENT, IMAGE, labels, NAMESPACE, selector } from './names.ts';
 import { agentMounts, volumeComments } from './volumes.ts';
@@ -26,6 +32,16 @@ const probe = (path: string, timing: Timing): V1Probe => {
   return { httpGet: { host, path, port }, ...timing };
 };
 
+/** NET_ADMIN and NET_RAW, and nothing else. */
+export const agentRights: V1SecurityContext = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+  readOnlyRootFilesystem: true,
+  runAsUser: 0,
+  seLinuxOptions: { level: 's0', type: 'spc_t' },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
 const container: V1Container = {
   name: 'agent',
   image: IMAGE,
@@ -36,14 +52,7 @@ const container: V1Container = {
   startupProbe: probe('/healthz', { periodSeconds: 1, failureThreshold: 60 }),
   readinessProbe: probe('/readyz', { periodSeconds: 5, timeoutSeconds: 2, failureThreshold: 3 }),
   livenessProbe: probe('/healthz', { periodSeconds: 20, timeoutSeconds: 5, failureThreshold: 3 }),
-  securityContext: {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
-    readOnlyRootFilesystem: true,
-    runAsUser: 0,
-    seLinuxOptions: { level: 's0', type: 'spc_t' },
-    seccompProfile: { type: 'RuntimeDefault' },
-  },
+  securityContext: agentRights,
   volumeMounts: agentMounts.map(m => m.mount),
 };
 

@@ -13,6 +13,9 @@ export const AGENT = 'weft';
 /** DaemonSet of wireguard-go. */
 export const WIREGUARD = 'weft-wireguard';
 
+/** DaemonSet that takes everything off the nodes. */
+export const UNINSTALL = 'weft-uninstall';
+
 export const CONFIG_MAP = 'weft-config';
 
 /** Cluster-scoped, so it carries our name. */

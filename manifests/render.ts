@@ -9,6 +9,7 @@ import { agent } from './agent.ts';
 import { chart } from './helm/chart.ts';
 import { rights } from './rights.ts';
 import { settings } from './settings.ts';
+import { uninstall } from './uninstall.ts';
 import { wireguard } from './wireguard.ts';
 import { type Manifest, renderYaml } from './yaml.ts';
 
@@ -20,11 +21,13 @@ const kernel: readonly Manifest[] = [...rights, ...admission, ...settings, ...ag
 export const variants: Readonly<Record<string, readonly Manifest[]>> = {
   'weft.yaml': kernel,
   'weft-userspace.yaml': [...kernel, ...wireguard],
+  'uninstall.yaml': uninstall,
 };
 
 const headers: Readonly<Record<string, string>> = {
   'weft.yaml': `weft: the network of a cluster whose nodes share none. kubectl apply -f weft.yaml\n${NOTE}`,
   'weft-userspace.yaml': `weft, as in weft.yaml, and wireguard-go for kernels without WireGuard.\n${NOTE}`,
+  'uninstall.yaml': `Takes everything of weft off every node; manifests/README.md tells what comes before and after.\n${NOTE}`,
 };
 
 /** File → its text: what kubectl applies, and the Helm chart. */

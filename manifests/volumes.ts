@@ -29,13 +29,13 @@ export const wireguardSockets = hostPath(
   'wireguard-go’s sockets, where the kernel has no WireGuard.',
 );
 
-const config: Mount = {
+export const config: Mount = {
   volume: { name: 'config', configMap: { name: CONFIG_MAP } },
   mount: { name: 'config', mountPath: '/etc/weft', readOnly: true },
   reason: 'Settings.',
 };
 
-const sysctls: Mount = {
+export const sysctls: Mount = {
   volume: { name: 'sysctls', hostPath: { path: '/proc/sys/net', type: 'Directory' } },
   mount: { name: 'sysctls', mountPath: HOST_SYSCTLS },
   reason: 'A container’s own /proc/sys is read-only, and nothing else of the host’s is needed.',
@@ -47,7 +47,7 @@ const machineId: Mount = {
   reason: 'Tells a cloned disk, which needs a key of its own. Some hosts have none; an empty one is as good.',
 };
 
-const iptablesLock: Mount = {
+export const iptablesLock: Mount = {
   volume: { name: 'xtables-lock', hostPath: { path: '/run/xtables.lock', type: 'FileOrCreate' } },
   mount: { name: 'xtables-lock', mountPath: '/run/xtables.lock' },
   reason:

@@ -49,6 +49,8 @@ const PURE = [
   'mesh/reasons.ts',
   'agent/pace.ts',
   'mesh/probewire.ts',
+  'uninstall/types.ts',
+  'uninstall/own.ts',
   'host/types.ts',
   'host/chains.ts',
   'host/forward.ts',

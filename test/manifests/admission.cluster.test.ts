@@ -93,7 +93,7 @@ describe('manifests on a real API server', { skip: clusterUnavailable(['kubernet
     await api?.stop();
   });
 
-  for (const file of ['weft.yaml', 'weft-userspace.yaml'])
+  for (const file of ['weft.yaml', 'weft-userspace.yaml', 'uninstall.yaml'])
     test(`${file} is valid, every field is known, and to apply it again changes nothing`, async () => {
       const args = ['apply', '--validate=strict', '--dry-run=server', '-f', join(FOLDER, file)];
       const { code, stdout, stderr } = await api.kubectl(args);
@@ -101,7 +101,7 @@ describe('manifests on a real API server', { skip: clusterUnavailable(['kubernet
       assert.equal(stderr, '');
       const changed = stdout
         .split('\n')
-        .filter(line => line !== '' && !/unchanged|weft-wireguard created/.test(line));
+        .filter(line => line !== '' && !/unchanged|weft-(wireguard|uninstall) created/.test(line));
       assert.deepEqual(changed, []);
     });
 

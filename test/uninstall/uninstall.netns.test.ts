@@ -61,8 +61,7 @@ before(async () => {
     // Link-local addresses and their routes come a moment after the link.
     await until(
       'eth0 to settle',
-      async () =>
-        (await host.run(['ip', '-6', 'address', 'show', 'tentative'])) === '' || undefined,
+      async () => (await host.run(['ip', '-6', 'address', 'show', 'tentative'])) === '' || undefined,
     );
     clean = await inventory(host);
     return address;
