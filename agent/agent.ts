@@ -157,6 +157,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
   const host = startHostWatch({
     kernel,
     firewalls: openFirewalls(),
+    event: sentence => discovery.event('WeftTrouble', sentence),
     config,
     log,
   });

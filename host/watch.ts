@@ -27,6 +27,8 @@ export type HostWatchOptions = {
   readonly kernel: Kernel;
   readonly firewalls: Firewalls;
   readonly config: Config;
+  /** For the Node's Events: what cuts pods off. The same sentence again costs nothing. */
+  readonly event: (sentence: string) => void;
   readonly log: Log;
 };
 
@@ -34,8 +36,9 @@ const MIN_LOOK_MS = 1_000;
 const MAX_LOOK_MS = 30_000;
 /** iptables-legacy tells nobody of its changes. */
 const LEGACY_LOOK_MS = 5_000;
-/** Beside very large tables of others a look takes long; it must never be more than a fifth of the time. */
-const SHARE = 5;
+/** Beside very large tables of others a look takes long: then it is a twentieth of the time at most, else a fifth. */
+const LONG_MS = 100;
+const restAfter = (took: number): number => took * (took > LONG_MS ? 20 : 5);
 
 function heldPort(port: number): PortFact | undefined {
   const holder = udpHolder(port);
@@ -93,9 +96,10 @@ export function startHostWatch(options: HostWatchOptions): HostWatch {
     const firewall = await ensureForward(options.firewalls);
     found = findings(await readFacts(options, firewall, pass));
     said.say(new Map(found.filter(f => f.severity !== 'info').map(f => [f.id, sentence(f)])));
+    for (const finding of found.filter(f => f.severity === 'error')) options.event(sentence(finding));
     looks += 1;
     const took = performance.now() - began;
-    notBefore = began + took * SHARE;
+    notBefore = began + restAfter(took);
     return firewall.legacy ? LEGACY_LOOK_MS : undefined;
   };
 

@@ -3,16 +3,39 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { inNode } from '../pods.ts';
-import type { World } from './world.ts';
+import { until } from '../process.ts';
+import { agentStatus } from './agent.ts';
+import { ASK, url, type World } from './world.ts';
 
 const FOLDER = join(import.meta.dirname, '../../../manifests');
 
 /** Whatever has our name, and our routes. */
 const TRACES = `ip -o link | grep -E ': (weft|wv|wb)'; ip route show proto 119; ip -6 route show proto 119
-nft list tables | grep weft; iptables-save | grep -i weft; ip6tables-save | grep -i weft
+nft list tables | grep weft; iptables-save | grep -i weft; ip6tables-save | grep -i weft; iptables-legacy-save 2>/dev/null | grep weft; ip6tables-legacy-save 2>/dev/null | grep weft
 ls -d /run/weft /var/lib/weft /opt/cni/bin/weft-cni /etc/cni/net.d/10-weft.conflist /run/wireguard/weft-wg.sock 2>/dev/null; true`;
 
 export const removal = (world: () => World): void => {
+  it('puts its rules into forward chains of others that drop, out of its container', async () => {
+    const { cluster, first, second, inPod } = world();
+    const shell = (script: string) => inNode(cluster, first.node, ['sh', '-ec', script]);
+    const programs = ['iptables-nft', 'ip6tables-nft', 'iptables-legacy', 'ip6tables-legacy'];
+    for (const program of programs) await shell(`${program} -P FORWARD DROP`);
+    for (const program of programs)
+      await until(`the rules of ${program}`, 15_000, async () =>
+        (await shell(`${program} -S FORWARD`)).includes(
+          '-A FORWARD -o wv+ -m comment --comment weft -j ACCEPT',
+        ),
+      );
+    for (const ip of second.ips)
+      assert.equal(await inPod(first.name, [...ASK, url(ip, 8080, 'hostname')]), second.name);
+    const { host } = (await agentStatus(cluster, first.node)) as unknown as {
+      readonly host: { readonly findings: readonly { readonly id: string; readonly severity: string }[] };
+    };
+    const said = host.findings.filter(({ id }) => id.startsWith('forward'));
+    assert.deepEqual(new Set(said.map(({ severity }) => severity)), new Set(['info']));
+    assert.equal(said.length, 4);
+  });
+
   it('takes weft off every node and leaves nothing', async () => {
     const { cluster, must } = world();
     const traces = (name: string) => inNode(cluster, name, ['sh', '-c', TRACES]);
