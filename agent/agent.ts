@@ -37,7 +37,7 @@ import { newPass } from './pass.ts';
 import { openPaths } from './paths.ts';
 import { type AgentPolicy, openPolicy } from './policy.ts';
 import { startProber } from './prober.ts';
-import { recordCni, timed } from './recording.ts';
+import { recordCni, recordPolicy, timed } from './recording.ts';
 import { healthRoutes, statusReport, statusRoutes } from './report.ts';
 import { openLater, startRunner } from './runner.ts';
 import { openScraper } from './scrape.ts';
@@ -116,7 +116,17 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));
     },
   });
-  policy = await openPolicy({ config, nodeName, kernel, memos, client, discovery, cni, log });
+  policy = await openPolicy({
+    config,
+    nodeName,
+    kernel,
+    memos,
+    client,
+    discovery,
+    cni,
+    timed: recordPolicy(metrics),
+    log,
+  });
   const prober = startProber({
     open: onHeard => openProbes(() => performance.now(), onHeard),
     dump: () => kernel.wg.dump(WG_LINK),
@@ -193,6 +203,7 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     host: host.report,
     rotateKey: pass.rotateKey,
     policy: policy.report,
+    judge: policy.judge,
     ...pass.report,
   };
   const scraper = openScraper({

@@ -15,8 +15,11 @@ import type { TableMemos } from '../platform/linux/table.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { openApplier } from '../policy/apply.ts';
 import { type Cutter, startCutter } from '../policy/cut.ts';
+import { evaluate } from '../policy/evaluate.ts';
 import { openPolicyRoom, type PolicyReport } from '../policy/room.ts';
+import type { Cluster, Packet } from '../policy/types.ts';
 import type { Wired } from '../policy/wired.ts';
+import { verdictWords } from '../policy/words.ts';
 import type { Ip } from '../types.ts';
 import type { Log } from './log.ts';
 
@@ -28,6 +31,8 @@ export type PolicyOptions = {
   readonly client: Client;
   readonly discovery: Discovery;
   readonly cni: CniServer;
+  /** For metrics. */
+  readonly timed: (ms: number) => void;
   readonly log: Log;
 };
 
@@ -41,8 +46,13 @@ export type AgentPolicy = {
   /** The kernel has news of nftables. */
   readonly suspect: () => void;
   readonly report: () => AgentPolicyReport;
+  /** What the policies that are known here say of a packet. */
+  readonly judge: (packet: Packet) => Judgement;
   readonly close: () => Promise<void>;
 };
+
+/** `allowed` is undefined where it is not known, or not ours to say. */
+export type Judgement = { readonly allowed: boolean | undefined; readonly words: readonly string[] };
 
 export type AgentPolicyReport =
   | { readonly enabled: false }
@@ -94,12 +104,22 @@ async function switchedOff({ kernel, log }: PolicyOptions): Promise<AgentPolicy>
     mark: () => {},
     suspect: () => {},
     report: () => ({ enabled: false }),
+    judge: () => ({
+      allowed: undefined,
+      words: ['weft enforces no policies here: the setting networkPolicy is off'],
+    }),
     close: async () => {},
   };
 }
 
 const localAddresses = async (kernel: Kernel): Promise<ReadonlySet<Ip>> =>
   new Set((await kernel.addresses.list()).map(({ address }) => address.split('/')[0] as Ip));
+
+function judgeBy(cluster: Cluster | undefined, packet: Packet): Judgement {
+  if (cluster === undefined) return { allowed: undefined, words: ['the policies are not known here yet'] };
+  const verdict = evaluate(cluster, packet);
+  return { allowed: verdict.allowed, words: verdictWords(cluster, packet, verdict) };
+}
 
 /** What was known is in force at once; nothing waits for the API server. */
 export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
@@ -152,6 +172,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     nodes: () => discovery.facts(),
     wired: () => cni.leases(),
     applied: rules => cutter?.mark(rules),
+    timed: options.timed,
     log,
   });
   changed = () => {
@@ -163,6 +184,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     admit: room.admit,
     mark: room.mark,
     suspect: room.suspect,
+    judge: packet => judgeBy(room.cluster(), packet),
     report: () => ({ enabled: true, ...room.report(), cut: cutter?.count() ?? 0, watches: cluster.report() }),
     close: async () => {
       await room.close();

@@ -13,6 +13,12 @@ export const recordCni =
       result: code === 0 ? 'ok' : 'error',
     });
 
+/** Milliseconds of each change of the policies' rules. */
+export const recordPolicy =
+  (metrics: Metrics) =>
+  (ms: number): void =>
+    metrics.record('weft_policy_program_seconds', ms / 1_000);
+
 type Run = () => Promise<number | undefined>;
 
 /** The same pass, timed; steps that failed are counted. */

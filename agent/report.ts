@@ -11,8 +11,9 @@ import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { VERSION } from '../version.ts';
 import { type Answer, json, type Routes, text } from './http.ts';
+import { parsePacket } from './packet.ts';
 import { parsePing } from './ping.ts';
-import type { AgentPolicyReport } from './policy.ts';
+import type { AgentPolicy, AgentPolicyReport } from './policy.ts';
 import type { Prober } from './prober.ts';
 import { isReady, readiness } from './readiness.ts';
 import type { RotationStatus } from './rotation.ts';
@@ -30,6 +31,7 @@ export type ReportSources = {
   /** What a person should know of this host. */
   readonly host: HostWatch['report'];
   readonly policy: () => AgentPolicyReport;
+  readonly judge: AgentPolicy['judge'];
   /** Milliseconds since the loop last finished a pass or was found idle. */
   readonly stuckFor: () => number;
   readonly runs: () => number;
@@ -98,6 +100,12 @@ export async function statusReport(s: ReportSources) {
 /** What `GET /status` answers, as JSON: absent where undefined. Fields are added, and not taken away or given another meaning. */
 export type StatusReport = Awaited<ReturnType<typeof statusReport>>;
 
+/** `/policy?src=IP&dst=IP&protocol=TCP|UDP|SCTP|ICMP&port=N`: what policies say of such a packet. */
+function policy(s: ReportSources, query: URLSearchParams): Answer {
+  const packet = parsePacket(query);
+  return packet.ok ? json(s.judge(packet.value)) : text(packet.error, 400);
+}
+
 /** `/ping?node=NAME&size=BYTES|full&count=N`: over the data path, now. */
 async function ping(s: ReportSources, query: URLSearchParams): Promise<Answer> {
   const question = parsePing(query);
@@ -124,5 +132,6 @@ export const statusRoutes = (s: ReportSources, scrape: Scrape, doctor: () => Pro
   '/doctor': async () => json(await doctor()),
   '/status': async () => json(await statusReport(s)),
   '/ping': query => ping(s, query),
+  '/policy': query => policy(s, query),
   'POST /rotate-key': () => rotateKey(s),
 });

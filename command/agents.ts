@@ -15,8 +15,6 @@ export type Agents = {
   readonly list: () => Promise<readonly AgentRef[]>;
   /** What the agent answers to GET `path`, such as `/status`: JSON, or text as a string. Rejects with what failed, and where. */
   readonly get: (node: string, path: string, timeoutMs?: number) => Promise<unknown>;
-  /** GET of the API server, with the user's own rights; absent where only the agent of this node is asked. */
-  readonly api?: (path: string) => Promise<unknown>;
   /** As get, by POST; only of the node's own socket. */
   readonly post?: (path: string) => Promise<unknown>;
   readonly close: () => void;

@@ -1,10 +1,10 @@
 /** `weft explain`: the way of a packet between two pods, step by step, and what policies say of it. */
+import type { Judgement } from '../agent/policy.ts';
 import { familyOf } from '../ip.ts';
 import type { Packet } from '../policy/types.ts';
 import type { Agents } from './agents.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { painter } from './paint.ts';
-import type { Judgement } from './policy.ts';
 import { type MeshReport, readMesh } from './reports.ts';
 import { type End, endsOf, routeOf, type Step } from './route.ts';
 import { wrap } from './table.ts';
@@ -18,7 +18,7 @@ type Explanation = {
   readonly port: number | undefined;
   readonly verdict: 'arrives' | 'lost' | 'denied' | 'unknown';
   readonly steps: readonly Step[];
-  readonly policy: { readonly allowed: boolean | undefined; readonly words: readonly string[] };
+  readonly policy: Judgement;
 };
 
 const textOf = ({ who }: Target): string => (who.kind === 'ip' ? who.ip : `${who.namespace}/${who.name}`);
@@ -34,25 +34,26 @@ function endOf(mesh: MeshReport, target: Target, family: 4 | 6 | undefined): End
   throw new Error(`${textOf(target)} ${why}`);
 }
 
+const question = ({ src, dst, protocol, port }: Packet): string =>
+  `/policy?${new URLSearchParams({ src, dst, protocol, port: String(port) }).toString()}`;
+
+/** Agents know all pods and policies: that of the far end, which has the last word, or else the near one's. */
 async function policyOf(
   agents: Agents,
-  mesh: MeshReport,
-  self: string,
+  nodes: readonly (string | undefined)[],
   packet: Packet,
-): Promise<Explanation['policy']> {
-  if (agents.api === undefined)
-    return {
-      allowed: undefined,
-      words: ['not looked at: say --kubeconfig FILE, since policies are in the API server'],
-    };
-  try {
-    const { judge } = await import('./policy.ts');
-    const judgement: Judgement = await judge(agents.api, mesh, self, packet);
-    return judgement;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { allowed: undefined, words: [`not looked at: ${message}`] };
+): Promise<Judgement> {
+  const words: string[] = [];
+  const known = new Set((await agents.list()).map(ref => ref.node));
+  for (const node of new Set(nodes)) {
+    if (node === undefined || !known.has(node)) continue;
+    try {
+      return (await agents.get(node, question(packet))) as Judgement;
+    } catch (error) {
+      words.push(`${node} cannot be asked: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
+  return { allowed: undefined, words: words.length > 0 ? words : ['no agent of the two nodes can be asked'] };
 }
 
 function verdictOf(steps: readonly Step[], allowed: boolean | undefined): Explanation['verdict'] {
@@ -75,7 +76,7 @@ async function explainAll(
   const protocol = target.port === undefined ? 'ICMP' : target.protocol;
   const packet: Packet = { src: from.ip, dst: to.ip, protocol, port: target.port ?? 0 };
   const steps = routeOf(mesh, from, to);
-  const policy = await policyOf(agents, mesh, from.node ?? '', packet);
+  const policy = await policyOf(agents, [to.node, from.node], packet);
   return { from, to, protocol, port: target.port, verdict: verdictOf(steps, policy.allowed), steps, policy };
 }
 
@@ -116,8 +117,8 @@ export const explain: Verb = {
   -o, --output json     for programs
 ${WHERE_USAGE}
 
-Through the API server it asks all agents, and reads policies, pods and namespaces with your own rights.
-On a node it knows that node's pods, and other pods by their address. Nothing is sent.
+What policies say is what the agents know of them. On a node only that node's pods are known by name,
+and others by their address. Nothing is sent.
 Exit code 1: it does not arrive, or not all could be looked at.`,
   json: `{
   "from": End, "to": End,           // End: { "ip": string, "pod"?: string, "node"?: string, "link"?: string }

@@ -93,5 +93,5 @@ export async function openRemote(where: Where, env: Env): Promise<Agents> {
     if (ref?.pod === undefined) throw new Error(`there is no weft agent on a node ${node}`);
     return parseAnswer(await exec(ref.pod, ['weft', 'get', path], timeoutMs));
   };
-  return { kind: 'remote', list, get, api: path => client.get(path), close: client.close };
+  return { kind: 'remote', list, get, close: client.close };
 }

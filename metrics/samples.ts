@@ -28,6 +28,8 @@ export type Scrape = {
   readonly process: ProcessFacts;
   /** Packets by named counter of the mesh's nft table; undefined: it is not there. */
   readonly dropped: Readonly<Record<string, number>> | undefined;
+  /** Packets that policies dropped, by direction; undefined: there is no policy. */
+  readonly denied: Readonly<Record<string, number>> | undefined;
   readonly peerMetrics: Config['peerMetrics'];
 };
 
@@ -111,6 +113,20 @@ function ofNode({ status, dropped }: Scrape): readonly Sample[] {
   ];
 }
 
+function ofPolicy({ status: { policy }, denied }: Scrape): readonly Sample[] {
+  if (!policy.enabled) return [];
+  return [
+    ...one('weft_policies', policy.policies),
+    ...one('weft_policy_pods', policy.isolated, { state: 'isolated' }),
+    ...one('weft_policy_pods', policy.pending.length, { state: 'pending' }),
+    ...one('weft_policy_failing', Number(policy.error !== undefined)),
+    ...one('weft_policy_connections_cut_total', policy.cut),
+    ...Object.entries(denied ?? {}).flatMap(([direction, packets]) =>
+      one('weft_policy_dropped_packets_total', packets, { direction }),
+    ),
+  ];
+}
+
 const ofProcess = ({ process: p, status }: Scrape): readonly Sample[] => [
   ...one('weft_build_info', 1, { version: status.version, node_version: p.nodeVersion, arch: p.arch }),
   ...one('weft_reconcile_running_seconds', p.runningSeconds),
@@ -126,5 +142,6 @@ const ofProcess = ({ process: p, status }: Scrape): readonly Sample[] => [
 export const samplesOf = (scrape: Scrape): readonly Sample[] => [
   ...ofProcess(scrape),
   ...ofNode(scrape),
+  ...ofPolicy(scrape),
   ...ofMesh(scrape),
 ];

@@ -79,10 +79,21 @@ export const metrics = {
   weft_api_watch_restarts_total: counter('How often the watch of Nodes had to begin anew.'),
 
   weft_policy_program_seconds: histogram(
-    'From the news of a policy, pod or namespace to the rules in the kernel.',
+    'A change of the policies’ rules: compiled and put into the kernel.',
     FAST,
   ),
   weft_mended_total: counter('Things that foreign hands undid on this node and the agent put back.', 'kind'),
+  weft_policies: gauge('NetworkPolicies that are known here; absent where networkPolicy is off.'),
+  weft_policy_pods: gauge(
+    'Pods of this node that policies isolate, and that wait for theirs to be known.',
+    'state',
+  ),
+  weft_policy_failing: gauge('1 while the policies’ rules cannot be put into the kernel, else 0.'),
+  weft_policy_dropped_packets_total: counter(
+    'Packets of pods of this node that policies dropped.',
+    'direction',
+  ),
+  weft_policy_connections_cut_total: counter('Connections ended since a policy that came later denies them.'),
   weft_plaintext_dropped_packets_total: counter(
     'Packets of pods that came or would have left outside of a tunnel, and were dropped.',
   ),

@@ -14,7 +14,7 @@ const ADDRESS = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const;
 const IP = { 4: 'ip', 6: 'ip6' } as const;
 
 /** Set of own pods' addresses, each with a counter of what was dropped; filled by the kernel. */
-const droppedSet = (direction: Direction, family: Family): string => `dropped-${direction}${family}`;
+export const droppedSet = (direction: Direction, family: Family): string => `dropped-${direction}${family}`;
 
 /** Of TCP connections that were cut: source, its port, destination, its port, as their answers are sent. */
 export const cutSet = (family: Family): string => `cut${family}`;

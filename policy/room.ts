@@ -25,6 +25,8 @@ export type PolicyDeps = {
   readonly wired: () => readonly Wired[];
   /** What is in the kernel now allows less, or speaks of other pods. */
   readonly applied: (rules: RuleSet) => void;
+  /** A change was put into the kernel in so many milliseconds, compilation included. */
+  readonly timed?: (ms: number) => void;
   readonly log: Log;
 };
 
@@ -175,6 +177,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     settle(next, wired, known);
     if (applied.how !== 'nothing') {
       lastMs = performance.now() - begin;
+      deps.timed?.(lastMs);
       last = applied.how;
       log.debug({ ...applied, ms: Math.round(lastMs), policies: next.policies.length }, 'policies applied');
       deps.applied(rules);

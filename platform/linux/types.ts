@@ -179,6 +179,12 @@ export interface Nft {
   list(family: string, table: string, terse?: boolean): Promise<string | undefined>;
   /** Packets that a table's named counters have counted; absent when there is no such table. */
   counters(family: string, table: string): Promise<Readonly<Record<string, number>> | undefined>;
+  /** Packets that the counters of each set's elements have counted, by set; absent when there is no such table. */
+  tallies(
+    family: string,
+    table: string,
+    sets: readonly string[],
+  ): Promise<Readonly<Record<string, number>> | undefined>;
   /** Set elements in one atomic batch of up to 2,000, without a fork. Deleting what is not there is ENOENT. */
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }

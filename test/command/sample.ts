@@ -117,6 +117,7 @@ export const agents = (kind: 'local' | 'remote' = 'remote', paths: string[] = []
     paths.push(`${node} ${path}`);
     if (path === '/readyz') return 'ok: kernel\n';
     if (path === '/doctor') return diagnosis(node);
+    if (path.startsWith('/policy?')) return { allowed: true, words: ['no policy speaks of it'] };
     return path.startsWith('/ping') ? PINGS[node] : JSON.parse(JSON.stringify(REPORTS[node]));
   },
   close: () => {},

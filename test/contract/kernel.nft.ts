@@ -43,6 +43,14 @@ export function nftCases(subject: Subject): void {
       assert.equal(await nft.counters('inet', 'no_such_table'), undefined);
     });
 
+    test('counters of elements are read by set', async () => {
+      const counting = (name: string) =>
+        `  set ${name} {\n    type ipv4_addr; size 16; flags dynamic; counter\n  }`;
+      await nft.apply(table(`${counting('came')}\n${counting('went')}`));
+      assert.deepEqual(await nft.tallies('inet', TABLE, ['came', 'went']), { came: 0, went: 0 });
+      assert.equal(await nft.tallies('inet', 'no_such_table', ['came']), undefined);
+    });
+
     test('a table is replaced and removed in one transaction', async () => {
       await nft.apply(table('  chain old {\n  }'));
       await nft.apply(`table inet ${TABLE} {\n}\ndelete table inet ${TABLE}\n${table('  chain new {\n  }')}`);

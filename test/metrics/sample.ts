@@ -36,6 +36,7 @@ export const scrape = (peers: readonly PeerStatus[], change: Partial<Scrape> = {
     cni: { pools: [{ cidr: '10.42.1.0/24', used: 7, cooling: 2, free: '244' }] },
     pods: [{}, {}],
     mended: { routes: 2, peers: 1 },
+    policy: { enabled: true, policies: 4, isolated: 2, pending: ['10.42.1.9'], cut: 6, error: undefined },
     reconcile: { changes: 40, spawns: 12 },
   } as unknown as StatusReport,
   process: {
@@ -48,6 +49,7 @@ export const scrape = (peers: readonly PeerStatus[], change: Partial<Scrape> = {
     runningSeconds: 0,
   },
   dropped: { plaintext_dropped: 5, strayed_dropped: 1 },
+  denied: { ingress: 11, egress: 12 },
   peerMetrics: 'all',
   ...change,
 });

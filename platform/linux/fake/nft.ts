@@ -132,6 +132,10 @@ export const fakeNft = (state: State): Nft => ({
     });
     return found && Object.fromEntries(found);
   },
+  tallies: async (family, name, sets) => {
+    state.spawned.push(`nft list set ${family} ${name}`);
+    return state.tables.has(`${family} ${name}`) ? Object.fromEntries(sets.map(set => [set, 0])) : undefined;
+  },
   elements: async (family, name, changes) => {
     if (changes.length === 0) return;
     state.changes += 1;
