@@ -26,6 +26,7 @@ export type AgentStatus = {
   readonly engine: { readonly kind: string };
   readonly publicKey?: string;
   readonly api: { readonly connected: boolean };
+  readonly pods: readonly { readonly ips: readonly string[] }[];
   readonly mended: Readonly<Record<string, number>>;
   readonly rotation: { readonly state: string; readonly reason?: string };
   readonly warnings: readonly { readonly node: string; readonly message: string }[];
