@@ -199,6 +199,22 @@ test('a router that drops large packets without a word: found, lived with over a
   assert.equal(await packet(late, podB.v4, 1420), 'ok');
 });
 
+test('a route of the underlay that says a smaller MTU, as after a router’s word, lowers its peer’s routes', async () => {
+  const routes = (verb: string) =>
+    `ip route ${verb} ${b.address.v4}/32 dev eth0 mtu 1400; ip -6 route ${verb} ${b.address.v6}/128 dev eth0 mtu 1400`;
+  await a.namespace.run(['sh', '-ec', routes('add')]);
+  await restart(a);
+  await until('the limit', async () => {
+    const peer = await peerOf(a);
+    return (peer?.mtu === 1320 && peer.mtuLimit === 'underlay') || undefined;
+  });
+  const pod = await addPod(a, 'told');
+  await until('the route', async () => (await packet(pod, podB.v4, 1400)) === 'too large' || undefined);
+  await a.namespace.run(['sh', '-ec', routes('del')]);
+  await restart(a);
+  await until('the limit to be gone', async () => (await peerOf(a))?.mtu === 1420 || undefined);
+});
+
 test('errors of routers outside reach the pods that they are about', async () => {
   await here([
     'sh',
