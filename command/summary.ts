@@ -48,15 +48,11 @@ const engineOf = ({ engine }: StatusReport): string =>
 const apiOf = ({ api }: StatusReport): string =>
   api.connected ? 'connected' : `not connected: ${api.error ?? 'not yet'}`;
 
-/** Of a version that has none yet nothing is known. */
-type Policy = { readonly enabled?: boolean; readonly policies?: number; readonly programmed?: number };
-
-function policyOf(report: StatusReport): string {
-  const policy = (report as { readonly policy?: Policy }).policy;
+const policyOf = ({ policy }: StatusReport): string => {
   if (policy === undefined) return 'not enforced by this version';
-  if (policy.enabled === false) return 'off by the setting networkPolicy';
-  return 'enforced';
-}
+  if (!policy.enabled) return 'off by the setting networkPolicy';
+  return policy.known ? 'enforced' : 'not known yet: as at the last start, and new pods wait';
+};
 
 /** Which kinds of addresses are in use between the nodes. */
 const addressesOf = (report: StatusReport): string => {
@@ -85,7 +81,10 @@ function ownTroubles(node: string, report: StatusReport): readonly Trouble[] {
     .filter(f => f.severity !== 'info')
     .map(f => ({ about: 'host', message: f.cure === undefined ? f.what : `${f.what}. Cure: ${f.cure}` }));
   const api = report.api.connected ? [] : [{ about: 'API server', message: apiOf(report) }];
-  return [...parts, ...excluded, ...warnings, ...host, ...api].map(t => ({ node, ...t }));
+  const failing = report.policy?.enabled === true ? report.policy.error : undefined;
+  const policy =
+    failing === undefined ? [] : [{ about: 'policy', message: `rules are not in the kernel: ${failing}` }];
+  return [...parts, ...excluded, ...warnings, ...host, ...policy, ...api].map(t => ({ node, ...t }));
 }
 
 /** What every node says alike is said once. */

@@ -1,4 +1,5 @@
 /** The demo's report for people. Pure. */
+import { join } from 'node:path';
 import type { Member } from '../../test/lab/lab.ts';
 import type { Pod } from '../../test/lab/runtime.ts';
 import type { DemoReport, PingLine } from './report.ts';
@@ -89,6 +90,8 @@ export const printReport = (report: DemoReport): string =>
       : `NOT as it should be:\n${report.failures.map(f => `  ${f}`).join('\n')}\n`,
   ].join('\n');
 
+const PROGRAM = join(import.meta.dirname, '..', '..', 'main.ts');
+
 /** What to try while it runs. */
 export function hints(members: readonly Member[], pods: readonly Pod[]): string {
   const [first, last] = [members[0], members.at(-1)];
@@ -100,7 +103,8 @@ export function hints(members: readonly Member[], pods: readonly Pod[]): string 
     `  a pod pings a pod    nsenter -t ${pod?.namespace.pid} -n ping ${other?.v4}`,
     `  the wire             tcpdump -ni underlay`,
     `  an agent's log       tail -f ${first?.logFile}`,
-    `  the agent's status   nsenter -t ${last?.namespace.pid} -n -m curl -s --unix-socket /run/weft/status.sock http://weft/status`,
+    `  what weft says       nsenter -t ${last?.namespace.pid} -n -m ${process.execPath} ${PROGRAM} peers`,
+    `                       … or status, doctor, ping, graph, help`,
     '',
   ].join('\n');
 }

@@ -45,6 +45,7 @@ const report = (n: number, peers: readonly Fields[], change: Fields = {}): Field
   warnings: [],
   host: { findings: [], looks: 1 },
   api: { synced: true, connected: true, restarts: 0 },
+  policy: { enabled: true, known: true, policies: 2, isolated: 1, pending: [] },
   pods: [{ link: 'wvabc', ips: [`10.42.${n}.7`], pod: { namespace: 'default', name: `web-${n}` } }],
   ...change,
 });
