@@ -1,5 +1,6 @@
 /** weft on a real Kubernetes, whose kube-proxy works by nftables. */
 import { onWeft } from './weft/bed.ts';
+import { policies } from './weft/policy.ts';
 import { reach } from './weft/reach.ts';
 import { reboot } from './weft/reboot.ts';
 import { rights } from './weft/rights.ts';
@@ -12,6 +13,7 @@ import { workstation } from './weft/workstation.ts';
 onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [
   reach,
   sources,
+  policies,
   wiring,
   rights,
   workstation,
