@@ -20,6 +20,7 @@ export type Config = {
   readonly antiSpoofing: boolean;
   readonly networkPolicy: boolean;
   readonly policyKeepConnections: boolean;
+  readonly policyLog: boolean;
   readonly healthAddress: string;
   readonly healthPort: number;
   readonly peerMetrics: 'all' | 'problem' | 'none';
@@ -138,6 +139,11 @@ export const fields = {
     default: false,
     parse: bool,
     doc: 'Let connections live on that a changed policy no longer allows. Off: they are cut.',
+  },
+  policyLog: {
+    default: false,
+    parse: bool,
+    doc: 'Say in the log which connections NetworkPolicies deny, with pods and policies: each once until it has been silent for a minute, at most 20 every 5 s.',
   },
   healthAddress: {
     default: '127.0.0.1',

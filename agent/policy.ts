@@ -15,6 +15,7 @@ import type { TableMemos } from '../platform/linux/table.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { openApplier } from '../policy/apply.ts';
 import { type Cutter, startCutter } from '../policy/cut.ts';
+import { startDeniedLog } from '../policy/denied.ts';
 import { evaluate } from '../policy/evaluate.ts';
 import { openPolicyRoom, type PolicyReport } from '../policy/room.ts';
 import type { Cluster, Packet } from '../policy/types.ts';
@@ -166,7 +167,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
   ];
   const room = openPolicyRoom({
     nodeName,
-    applier: openApplier(kernel.nft, memos),
+    applier: openApplier(kernel.nft, memos, config.policyLog),
     objects: cluster.objects,
     known: cluster.known,
     nodes: () => discovery.facts(),
@@ -175,6 +176,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     timed: options.timed,
     log,
   });
+  const denied = config.policyLog && startDeniedLog({ nft: kernel.nft, cluster: room.cluster, log });
   changed = () => {
     room.mark();
     if (cluster.synced()) for (const saver of savers) saver.mark();
@@ -188,6 +190,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     report: () => ({ enabled: true, ...room.report(), cut: cutter?.count() ?? 0, watches: cluster.report() }),
     close: async () => {
       await room.close();
+      if (denied) await denied.close();
       await cluster.close();
       for (const saver of savers) await saver.close();
       await cutter?.close();

@@ -46,7 +46,8 @@ const frameOf = ({ chains, sets }: Listing): string =>
     [...sets].filter(([name]) => !isClass(name)).map(([name, { declared }]) => [name, declared]),
   ]);
 
-export function openApplier(nft: Nft, memos: TableMemos): Applier {
+/** `log`: the kernel remembers what it drops. */
+export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
   const list = async (): Promise<Listing | undefined> => {
     const text = await nft.list('inet', POLICY_TABLE);
     return text === undefined ? undefined : parseListing(text);
@@ -64,9 +65,9 @@ export function openApplier(nft: Nft, memos: TableMemos): Applier {
   };
 
   const whole = async (rules: RuleSet): Promise<Applied> => {
-    await nft.apply(renderTable(rules));
+    await nft.apply(renderTable(rules, log));
     const listing = await list();
-    const memo = { wanted: digest(renderTable(EMPTY)), listed: digest(listing ? frameOf(listing) : '') };
+    const memo = { wanted: digest(renderTable(EMPTY, log)), listed: digest(listing ? frameOf(listing) : '') };
     await memos.set(NAME, memo);
     return { how: 'whole', operations: 1 };
   };
@@ -77,7 +78,7 @@ export function openApplier(nft: Nft, memos: TableMemos): Applier {
     const framed =
       listing !== undefined &&
       memo?.listed === digest(frameOf(listing)) &&
-      memo.wanted === digest(renderTable(EMPTY));
+      memo.wanted === digest(renderTable(EMPTY, log));
     if (!framed) return whole(rules);
     return apply(diffTable(tableFrom(listing, tableOf(rules)), rules)).catch(() => whole(rules));
   };

@@ -47,12 +47,41 @@ const sorted = (elements: Iterable<ElementText>): readonly ElementText[] => [...
 /** Where the direction's own pod stands in a packet. */
 const OWN = { ingress: 'daddr', egress: 'saddr' } as const;
 
-function denyLines(direction: Direction): readonly string[] {
+/** Sets of what was dropped of late, filled by the kernel: flows, and where there are no ports, pairs. */
+export const deniedSets = (family: Family): readonly [flows: string, pairs: string] => [
+  `denied${family}`,
+  `denied-pairs${family}`,
+];
+
+/** Full sets, and flows that are in them already, cost a lookup and say nothing. */
+const REMEMBERED = 'size 1024; flags dynamic,timeout; timeout 1m';
+const WITH_PORTS = '{ tcp, udp, sctp }';
+
+const deniedDeclarations = FAMILIES.flatMap(f => {
+  const [flows, pairs] = deniedSets(f);
+  const addresses = `${ADDRESS[f]} . ${ADDRESS[f]} . inet_proto`;
+  return [
+    `  set ${flows} { type ${addresses} . inet_service; ${REMEMBERED}; }`,
+    `  set ${pairs} { type ${addresses}; ${REMEMBERED}; }`,
+  ];
+});
+
+const rememberLines = FAMILIES.flatMap(f => {
+  const [flows, pairs] = deniedSets(f);
+  const key = `${IP[f]} saddr . ${IP[f]} daddr . meta l4proto`;
+  return [
+    `    meta l4proto ${WITH_PORTS} add @${flows} { ${key} . th dport }`,
+    `    meta l4proto != ${WITH_PORTS} add @${pairs} { ${key} }`,
+  ];
+});
+
+function denyLines(direction: Direction, remember: readonly string[]): readonly string[] {
   const own = OWN[direction];
   return [
     `  chain ${denyChain(direction)} {`,
     ...FAMILIES.map(f => `    ${IP[f]} saddr . ${IP[f]} daddr @${selfName(f)} return`),
     ...FAMILIES.map(f => `    update @${droppedSet(direction, f)} { ${IP[f]} ${own} }`),
+    ...remember,
     '    counter drop',
     '  }',
   ];
@@ -63,7 +92,8 @@ const DIRECTIONS = ['egress', 'ingress'] as const;
 const each = (make: (direction: Direction, family: Family) => readonly string[]): readonly string[] =>
   DIRECTIONS.flatMap(direction => FAMILIES.flatMap(family => make(direction, family)));
 
-const frame: readonly string[] = [
+const frameOf = (log: boolean, remember = log ? rememberLines : []): readonly string[] => [
+  ...(log ? deniedDeclarations : []),
   ...each((direction, f) => [`  map ${mapName(direction, f)} {`, `    type ${ADDRESS[f]} : verdict`, '  }']),
   ...FAMILIES.flatMap(f => [`  set ${selfName(f)} {`, `    type ${ADDRESS[f]} . ${ADDRESS[f]}`, '  }']),
   ...each((direction, f) => [
@@ -76,8 +106,9 @@ const frame: readonly string[] = [
     `    type ${ADDRESS[f]} . inet_service . ${ADDRESS[f]} . inet_service; size 65535; timeout 1h`,
     '  }',
   ]),
-  ...DIRECTIONS.flatMap(denyLines),
+  ...DIRECTIONS.flatMap(direction => denyLines(direction, remember)),
   '  chain pending {',
+  ...remember,
   '    counter drop',
   '  }',
 ];
@@ -120,14 +151,17 @@ const fill = (table: Table): readonly string[] => [
   ),
 ];
 
-/** The whole table, in one transaction in place of the one that there may be. */
-export function renderTable(rules: RuleSet): string {
+/**
+ * The whole table, in one transaction in place of the one that there may be. `log`: what is dropped is
+ * remembered for a minute.
+ */
+export function renderTable(rules: RuleSet, log = false): string {
   const chains = [...rules.chains.values()];
   return [
     `table ${NAME}`,
     `delete table ${NAME}`,
     `table ${NAME} {`,
-    ...frame,
+    ...frameOf(log),
     ...chains.flatMap(setLines),
     ...chains.flatMap(chainLines),
     ...hook,

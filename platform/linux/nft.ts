@@ -51,6 +51,14 @@ export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close
         throw error;
       }
     },
+    listSet: async (family, table, set) => {
+      try {
+        return await exec(['nft', '-s', 'list', 'set', family, table, set]);
+      } catch (error) {
+        if (ABSENT.test((error as LinuxError).message)) return undefined;
+        throw error;
+      }
+    },
     elements: async (family, table, changes) => {
       if (changes.length === 0) return;
       changed();

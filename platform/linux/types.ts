@@ -185,6 +185,8 @@ export interface Nft {
     table: string,
     sets: readonly string[],
   ): Promise<Readonly<Record<string, number>> | undefined>;
+  /** `nft -s list set FAMILY TABLE SET`; absent when there is no such set. */
+  listSet(family: string, table: string, set: string): Promise<string | undefined>;
   /** Set elements in one atomic batch of up to 2,000, without a fork. Deleting what is not there is ENOENT. */
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }

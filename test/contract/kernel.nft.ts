@@ -71,6 +71,17 @@ export function nftCases(subject: Subject): void {
       await assert.rejects(nft.apply(table('  chain broken {')), /syntax error/);
     });
 
+    test('one set is listed without the others', async () => {
+      await nft.apply(table(`${set}\n  set other {\n    type ipv4_addr\n  }`));
+      await nft.elements('inet', TABLE, [element('add', four(10, 9, 0, 1))]);
+      const text = (await nft.listSet('inet', TABLE, 's')) ?? '';
+      assert.match(text, /set s \{/);
+      assert.match(text, /element/);
+      assert.doesNotMatch(text, /set other/);
+      assert.equal(await nft.listSet('inet', TABLE, 'none'), undefined);
+      assert.equal(await nft.listSet('inet', 'no_such_table', 's'), undefined);
+    });
+
     test('elements are added and removed; terse leaves them out', async () => {
       await nft.apply(table(set));
       const bare = await nft.list('inet', TABLE);

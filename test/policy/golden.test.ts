@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newCompiler } from '../../policy/compile.ts';
+import { deniedIn } from '../../policy/denied.ts';
 import { diff } from '../../policy/diff.ts';
 import { evaluate } from '../../policy/evaluate.ts';
 import { parsePolicy } from '../../policy/parse.ts';
@@ -119,4 +120,30 @@ test('verdicts in words', () => {
     ['10.42.1.13', '203.0.113.7', 'TCP', 443],
   ];
   golden(file('words.txt'), `${asked.map(one => said(cluster, ...one)).join('\n\n')}\n`);
+});
+
+test('a table that remembers what it drops, and what of it is read', () => {
+  const rules = newCompiler()(toCluster(world(), 'n0'));
+  const [quiet, log] = [renderTable(rules), renderTable(rules, true)].map(text => text.split('\n'));
+  golden(file('log.nft'), `${log?.filter(line => !quiet?.includes(line)).join('\n')}\n`);
+  const listed = (name: string, elements: string): string =>
+    `table inet weft-policy {\n\tset ${name} {\n\t\ttype x\n\t\tsize 1024\n\t\telements = { ${elements} }\n\t}\n}\n`;
+  const flows = deniedIn(
+    listed('denied4', '10.42.0.5 . 10.42.1.7 . tcp . 80,\n\t\t\t     10.42.0.5 . 10.42.1.7 . udp . 53'),
+  );
+  assert.deepEqual(
+    [...flows.values()],
+    [
+      { src: '10.42.0.5', dst: '10.42.1.7', protocol: 'TCP', port: 80 },
+      { src: '10.42.0.5', dst: '10.42.1.7', protocol: 'UDP', port: 53 },
+    ],
+  );
+  const pairs = deniedIn(listed('denied-pairs6', 'fd42::5 . fd42::7 . ipv6-icmp, fd42::5 . fd42::7 . 47'));
+  assert.deepEqual(
+    [...pairs.values()].map(({ protocol, port }) => [protocol, port]),
+    [
+      ['ICMP', 0],
+      ['ICMP', 0],
+    ],
+  );
 });

@@ -1,5 +1,6 @@
 /** What the specification's words demand of packets, point by point, on two nodes with real agents. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { POLICY_TABLE } from '../../constants.ts';
 import { parseListing } from '../../policy/listing.ts';
@@ -329,7 +330,7 @@ test('switched off, nothing is watched and the table is gone; connections are ke
   await reaches(pod('y/b'), pod('x/a').pod.v4, 'tcp', 80, true);
   await one.stop();
   lab.lab.api.store.remove(NETWORKPOLICIES, 'x', 'deny-ingress');
-  one.start({ policyKeepConnections: true });
+  one.start({ policyKeepConnections: true, policyLog: true });
   await lab.settled();
   const kept = await pod('y/a').prober.keep('tcp', pod('x/a').pod.v4 ?? '', 80, 8_000);
   assert.ok(kept.first.ok);
@@ -338,4 +339,33 @@ test('switched off, nothing is watched and the table is gone; connections are ke
   await new Promise(resolve => setTimeout(resolve, 500));
   assert.ok((await kept.again(8_000)).ok);
   kept.close();
+});
+
+type LogLine = { readonly msg: string; readonly why?: readonly string[] };
+
+/** Lines of the agent's log about what was dropped. */
+const saidDropped = (): readonly LogLine[] =>
+  readFileSync(one.logFile, 'utf8')
+    .split('\n')
+    .filter(line => line.includes('dropped by NetworkPolicies'))
+    .map(line => JSON.parse(line) as LogLine);
+
+test('with policyLog what is denied is in the log once, with pods and policies', async () => {
+  const [from, to] = [pod('y/b'), pod('x/a').pod];
+  for (const _ of [1, 2]) {
+    await reaches(from, to.v4, 'tcp', 81, false);
+    await reaches(from, to.v6, 'udp', 80, false);
+    await reaches(from, to.v6, 'icmp', 0, false);
+  }
+  const wanted = [`(${to.v4}), TCP 81`, `(${to.v6}), UDP 80`, `(${to.v6}), ICMP`];
+  const about = (text: string): readonly LogLine[] =>
+    saidDropped().filter(({ msg }) => msg.includes('pod y/b') && msg.endsWith(text));
+  for (const text of wanted) {
+    const [line, ...more] = await until(text, () => {
+      const lines = about(text);
+      return lines.length > 0 ? lines : undefined;
+    });
+    assert.match(line?.why?.join('\n') ?? '', /ingress: denied; pod x\/a is isolated by x\/deny-ingress/);
+    assert.deepEqual(more, []);
+  }
 });

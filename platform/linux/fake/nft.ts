@@ -136,6 +136,12 @@ export const fakeNft = (state: State): Nft => ({
     state.spawned.push(`nft list set ${family} ${name}`);
     return state.tables.has(`${family} ${name}`) ? Object.fromEntries(sets.map(set => [set, 0])) : undefined;
   },
+  listSet: async (family, name, set) => {
+    state.spawned.push(`nft -s list set ${family} ${name} ${set}`);
+    const table = state.tables.get(`${family} ${name}`);
+    const item = table?.items.find(({ header }) => header === `set ${set}`);
+    return table && item && printTable(`${family} ${name}`, { ...table, items: [item] }, false);
+  },
   elements: async (family, name, changes) => {
     if (changes.length === 0) return;
     state.changes += 1;
