@@ -148,8 +148,10 @@ test('strict reverse path filters of the host do not cut pods off', async () => 
 });
 
 test('all our routes and neighbours are gone at once, as after a restart of systemd-networkd: mended', async () => {
+  a.agent()?.kill('SIGSTOP');
   await shell(a, 'ip route flush proto 119; ip -6 route flush proto 119; ip neigh flush all nud permanent');
   assert.equal((await shell(a, 'ip route show proto 119')).trim(), '');
+  a.agent()?.kill('SIGCONT');
   await untilTalking('with their routes back');
 });
 

@@ -137,7 +137,7 @@ test('between an underlay of 9000 and one of 1500 the larger side finds out what
       const peer = await peerOf(a);
       return peer?.mtuLimit === 'black hole' && peer.mtu > 1280 ? peer : undefined;
     },
-    20_000,
+    60_000,
   );
   assert.ok(found.mtu >= 1412 && found.mtu <= 1440, `${found.mtu} of 1420 to 1440`);
   const jumbo = await addPod(a, 'jumbo');
@@ -149,7 +149,7 @@ test('between an underlay of 9000 and one of 1500 the larger side finds out what
   }
   await setUnderlay(a, 1500);
   await tunnelMtu(a, 1420);
-  await until('the limit to be gone', async () => (await peerOf(a))?.mtu === 1420 || undefined, 10_000);
+  await until('the limit to be gone', async () => (await peerOf(a))?.mtu === 1420 || undefined, 30_000);
 });
 
 const HOLE = `table bridge hole {
