@@ -214,11 +214,12 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     stuckFor: pass.report.stuckFor,
   });
   const doctor = () => diagnose({ config, kernel, client, nodeName, status: () => statusReport(sources) });
+  // Pods do not wait for the health port, which an agent that was replaced by force may hold for a while.
+  runner.mark();
   const servers = [
     await serveUnix(statusRoutes(sources, scraper.scrape, doctor), STATUS_SOCKET),
     await serveTcp(healthRoutes(sources, scraper.scrape), config.healthAddress, config.healthPort),
   ];
-  runner.mark();
 
   const signal = await stopSignal();
   log.info({ signal }, 'stopping; tunnels, routes and pods stay as they are');

@@ -1,6 +1,7 @@
 /** The agent's two small HTTP servers: health for the kubelet, status for people who are root on the node. */
 import { renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Answer = { readonly status: number; readonly type: string; readonly body: string };
 
@@ -55,11 +56,29 @@ const listening = (server: Server, listen: () => void): Promise<Server> =>
     listen();
   });
 
-/** Rejects with the holder's errno where address and port are taken. */
-export const serveTcp = (routes: Routes, address: string, port: number): Promise<Server> => {
-  const server = serve(routes);
-  return listening(server, () => server.listen(port, address));
-};
+/** An agent that was replaced by force may hold the port until it has ended. */
+const TAKEN_MS = 60_000;
+const AGAIN_MS = 250;
+
+/** Rejects with the holder's errno where address and port stay taken for a minute. */
+export async function serveTcp(
+  routes: Routes,
+  address: string,
+  port: number,
+  takenMs = TAKEN_MS,
+): Promise<Server> {
+  const end = performance.now() + takenMs;
+  for (;;) {
+    const server = serve(routes);
+    try {
+      return await listening(server, () => server.listen(port, address));
+    } catch (error) {
+      const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!taken || performance.now() > end) throw error;
+      await sleep(AGAIN_MS);
+    }
+  }
+}
 
 /**
  * Socket for root only; one that a killed agent left behind is replaced. Bound under another name and then renamed:

@@ -4,7 +4,7 @@ import { request, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { serveUnix, text } from '../../agent/http.ts';
+import { serveTcp, serveUnix, text } from '../../agent/http.ts';
 
 let dir: string;
 let path: string;
@@ -46,4 +46,14 @@ test('one that ends after its successor has begun leaves the successor’s socke
   await closed(old);
   assert.match(await ask(path), /^next/);
   await closed(next);
+});
+
+test('a port that a predecessor holds for a moment is had when it goes; one that stays taken is an error', async () => {
+  const routes = { '/': () => text('health') };
+  const old = await serveTcp(routes, '127.0.0.1', 0);
+  const { port } = old.address() as { port: number };
+  await assert.rejects(serveTcp(routes, '127.0.0.1', port, 0), { code: 'EADDRINUSE' });
+  const waiting = serveTcp(routes, '127.0.0.1', port);
+  await closed(old);
+  await closed(await waiting);
 });
