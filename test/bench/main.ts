@@ -4,6 +4,7 @@ import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
+import { benchPackets, printUpdate } from './packets.ts';
 import { benchPlan, benchPool } from './plan.ts';
 import { benchPolicy, printPolicy } from './policy.ts';
 import { benchBusy, benchScale } from './scale.ts';
@@ -84,8 +85,14 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
       };
     }
     case 'policy': {
-      const value = [benchPolicy('own', 1_000, 1_000), benchPolicy('wide', 1_000, 1_000)];
-      return { value, lines: value.map(printPolicy) };
+      const engine = [benchPolicy('own', 1_000, 1_000), benchPolicy('wide', 1_000, 1_000)];
+      const packets = await benchPackets(pairs, say);
+      const value = { engine, packets };
+      const { ratios, updates } = packets;
+      return {
+        value,
+        lines: [...engine.map(printPolicy), ...ratios.map(printRatio), ...updates.map(printUpdate)],
+      };
     }
   }
 }

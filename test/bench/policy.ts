@@ -10,7 +10,7 @@ import type { Cluster, Labels, Pod, Policy, RuleSet } from '../../policy/types.t
 import type { Result } from '../../types.ts';
 import { median } from './stats.ts';
 
-const NAMESPACES = 50;
+export const NAMESPACES = 50;
 const NODES = 10;
 
 /** `own`: peers of the policy's namespace. `wide`: pods of all namespaces, as an ingress controller's are. */
@@ -41,25 +41,25 @@ function value<T>(result: Result<T>): T {
 
 const app = (n: number): { app: string } => ({ app: `app${n % 10}` });
 
-const podAt = (n: number, labels: Record<string, string> = {}): Pod =>
-  value(
-    parsePod({
-      metadata: {
-        namespace: `ns${n % NAMESPACES}`,
-        name: `pod${n}`,
-        uid: `${n}`,
-        labels: { ...app(Math.floor(n / NAMESPACES)), tier: `t${n % 3}`, ...labels },
-      },
-      spec: {
-        nodeName: `n${Math.floor(n / NAMESPACES) % NODES}`,
-        containers: [{ ports: [{ name: 'http', containerPort: 8080 }] }],
-      },
-      status: {
-        phase: 'Running',
-        podIPs: [{ ip: `10.42.${n >> 8}.${n & 255}` }, { ip: `fd42::${(n + 1).toString(16)}` }],
-      },
-    }),
-  );
+/** Pod number `n` as the API has it. */
+export const rawPod = (n: number, labels: Record<string, string> = {}) => ({
+  metadata: {
+    namespace: `ns${n % NAMESPACES}`,
+    name: `pod${n}`,
+    uid: `${n}`,
+    labels: { ...app(Math.floor(n / NAMESPACES)), tier: `t${n % 3}`, ...labels },
+  },
+  spec: {
+    nodeName: `n${Math.floor(n / NAMESPACES) % NODES}`,
+    containers: [{ name: 'c', image: 'i', ports: [{ name: 'http', containerPort: 8080 }] }],
+  },
+  status: {
+    phase: 'Running',
+    podIPs: [{ ip: `10.42.${n >> 8}.${n & 255}` }, { ip: `fd42::${(n + 1).toString(16)}` }],
+  },
+});
+
+const podAt = (n: number, labels: Record<string, string> = {}): Pod => value(parsePod(rawPod(n, labels)));
 
 /** Of namespaces: the team, which the bench changes. */
 const TEAM = { namespaceSelector: { matchLabels: { team: '7' } } };
@@ -107,8 +107,14 @@ function specOf(kind: Kind, n: number): unknown {
   return { podSelector, ingress: [{ from, ports: ports(n) }] };
 }
 
+/** Policy number `n` as the API has it. */
+export const rawPolicy = (kind: Kind, n: number, spec = specOf(kind, n)) => ({
+  metadata: { namespace: `ns${n % NAMESPACES}`, name: `policy${n}` },
+  spec,
+});
+
 const policyAt = (kind: Kind, n: number, spec = specOf(kind, n)): Policy =>
-  value(parsePolicy({ metadata: { namespace: `ns${n % NAMESPACES}`, name: `policy${n}` }, spec }));
+  value(parsePolicy(rawPolicy(kind, n, spec)));
 
 const named = (name: string, more: Record<string, string> = {}): Labels =>
   new Map(Object.entries({ 'kubernetes.io/metadata.name': name, team: name.slice(-1), ...more }));

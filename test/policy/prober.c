@@ -9,6 +9,7 @@
  *     again ID MS                      one more round on what is kept → "ok ID …" or "no ID"
  *     close ID
  *   Whenever an echo hears of a probe: "saw ID SOURCE".
+ *   prober rate IP PORT SECONDS        TCP connections, one after the other → "rate N" a second
  *   prober burst IP PORT SECONDS WORD  sends WORD by UDP as fast as it can, from before it can at all
  *
  * SCTP is done by hand on raw sockets (INIT, INIT ACK), since many kernels are built without it.
@@ -429,7 +430,25 @@ static int burst(char **w) {
   return 0;
 }
 
+static int rate(char **w) {
+  struct sockaddr_storage to;
+  if (address(w[0], atoi(w[1]), &to) < 0) return 1;
+  int64_t begin = now_ms(), end = begin + atoi(w[2]) * 1000LL;
+  long made = 0;
+  struct linger hard = {1, 0};
+  while (now_ms() < end) {
+    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Without TIME_WAIT, or ports would run out. */
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    if (connect(fd, (struct sockaddr *)&to, size_of(&to)) == 0) made++;
+    close(fd);
+  }
+  printf("rate %ld\n", made * 1000 / (now_ms() - begin));
+  return 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 5 && !strcmp(argv[1], "rate")) return rate(argv + 2);
   if (argc == 6 && !strcmp(argv[1], "burst")) return burst(argv + 2);
   for (int i = 1; i < argc && i <= PORTS; i++) {
     ports[nports] = atoi(argv[i]);
