@@ -28,7 +28,7 @@ const places = (entry: string): Plugin => ({
 export async function bundleInto(folder: string, file: string): Promise<string> {
   const target = join(folder, `${basename(file, '.ts')}.mjs`);
   const plugins = [places(join(ROOT, file))];
-  writeFileSync(target, await bundle(file, { plugins, sourcemap: 'inline', sourcesContent: false }));
+  writeFileSync(target, await bundle(file, { plugins }));
   writeFileSync(join(folder, NATIVE), nativePart('amd64'));
   return target;
 }

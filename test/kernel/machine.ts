@@ -27,8 +27,8 @@ export class MachineError extends Error {}
 
 const KERNEL_WORDS = [
   'console=ttyS0 quiet panic=-1 nowatchdog mitigations=off norandmaps',
-  // A busy host answers the timer's test too late.
-  'no_timer_check rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=on',
+  // A busy host answers the timers' tests too late; without its clock every look at the time is a trap.
+  'no_timer_check tsc=reliable rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=on',
 ].join(' ');
 
 const port = (name: string, backend: string): readonly string[] => [
