@@ -34,7 +34,7 @@ const collect = (stream: PassThrough): (() => string) => {
 const refusal = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String((error as { message?: unknown }).message);
   return /403/.test(message)
-    ? 'the API server refuses exec into it (403): your user needs create on pods/exec in that namespace'
+    ? 'the API server refuses exec into it (403): your user needs get and create on pods/exec in that namespace'
     : message;
 };
 

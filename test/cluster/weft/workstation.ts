@@ -11,7 +11,7 @@ import type { World } from './world.ts';
 
 /** What the documentation says that a user needs, and one who may only look at pods. */
 const RULES = [
-  { name: 'asker', rules: ['pods=list', 'pods/exec=create'] },
+  { name: 'asker', rules: ['pods=list', 'pods/exec=get,create'] },
   { name: 'looker', rules: ['pods=list'] },
 ] as const;
 
@@ -72,7 +72,7 @@ export const workstation = (world: () => World): void => {
     assert.match(ping.stdout, /node1 +node2 +\S+ +\d{4} +3\/3/, ping.stderr);
     const refused = await weft(looker, 'status');
     assert.equal(refused.code, 3);
-    assert.match(refused.stderr, /no agent answers; node1: .*needs create on pods\/exec/);
+    assert.match(refused.stderr, /no agent answers; node1: .*needs get and create on pods\/exec/);
   });
 
   it('finds nothing broken on this cluster, and knows its kube-proxy, its rights and its admission policy', async () => {
