@@ -4,6 +4,7 @@
  */
 import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
+import { openSaid } from '../agent/said.ts';
 import type { ClusterObjects } from '../discovery/cluster.ts';
 import type { NodeFact } from '../discovery/types.ts';
 import type { Ip } from '../types.ts';
@@ -11,7 +12,7 @@ import { newAdmission } from './admission.ts';
 import type { Applied, Applier } from './apply.ts';
 import { newCompiler } from './compile.ts';
 import { newFacts } from './facts.ts';
-import type { Cluster, RuleSet } from './types.ts';
+import type { Cluster, Policy, RuleSet } from './types.ts';
 import type { Wired } from './wired.ts';
 
 export type PolicyDeps = {
@@ -76,6 +77,17 @@ const SUSPECT_MS = 500;
 const SUSPECT_MAX_MS = 10_000;
 const SHARE = 20;
 
+/** What of the policies is not understood, by policy and field. */
+const misunderstood = (policies: readonly Policy[]): ReadonlyMap<string, string> =>
+  new Map(
+    policies.flatMap(({ key, errors }) =>
+      errors.map(({ field, message }) => [
+        `NetworkPolicy ${key} ${field}`,
+        `NetworkPolicy ${key}: ${field}: ${message}`,
+      ]),
+    ),
+  );
+
 const isEmpty = (rules: RuleSet, cluster: Cluster): boolean =>
   cluster.policies.length === 0 && rules.ingress.size === 0 && rules.egress.size === 0;
 
@@ -84,6 +96,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   const factsOf = newFacts(deps.nodeName);
   const compile = newCompiler();
   const admission = newAdmission(PATIENCE_MS);
+  const said = openSaid(log);
   /** What the kernel has; undefined: not known. */
   let inForce: RuleSet | undefined;
   /** There is no table, and none is wanted. */
@@ -171,6 +184,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     }
     const rules = compile(next);
     const applied = known ? await put(rules, isEmpty(rules, next)) : await hold(rules);
+    if (cluster?.policies !== next.policies) said.say(misunderstood(next.policies));
     cluster = next;
     error = undefined;
     seen = marked;

@@ -81,13 +81,7 @@ async function live(
     { status: { phase: 'Running', podIPs: [{ ip: pod.v4 }, { ip: pod.v6 }] } },
     'status',
   );
-  if (allowed)
-    await until(
-      `the words of ${name}`,
-      () => (words.get(word) ?? 0) > 0 || (collect(), undefined),
-      15_000,
-      20,
-    );
+  if (allowed) await until(`the words of ${name}`, () => has(word), 15_000, 20);
   else await sleep(80);
   await end();
   await deletePod(one, pod);
@@ -101,6 +95,11 @@ function collect(): void {
   for (const { prober } of lab.pods().values())
     for (const [word, count] of prober.heard()) words.set(word, (words.get(word) ?? 0) + count);
 }
+
+const has = (word: string): true | undefined => {
+  collect();
+  return words.has(word) || undefined;
+};
 
 const MODES: readonly Mode[] = ['shown before', 'shown at once', 'shown late'];
 
@@ -198,7 +197,7 @@ test('a pod that the API does not show starts closed after a while, and opens wh
     },
     spec: { nodeName: 'node1', containers: [{ name: 'c', image: 'i' }] },
   });
-  await until('its words', () => (words.get('unknown') ?? 0) > 0 || (collect(), undefined), 10_000, 20);
+  await until('its words', () => has('unknown'), 10_000, 20);
   await end();
   await deletePod(one, pod);
   await deletePod(one, elsewhere);

@@ -1,0 +1,172 @@
+/** The loop of policies over an applier that only remembers. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { ClusterObjects } from '../../discovery/cluster.ts';
+import type { Applied, Applier } from '../../policy/apply.ts';
+import { openPolicyRoom } from '../../policy/room.ts';
+import type { RuleSet } from '../../policy/types.ts';
+import type { Wired } from '../../policy/wired.ts';
+import type { Ip } from '../../types.ts';
+import { memoryLog, until } from '../discovery/helpers.ts';
+import { namespaceObject, podObject, toNamespace, toPod, toPolicy } from './clusters.ts';
+
+const DENY = toPolicy({
+  metadata: { namespace: 'x', name: 'deny' },
+  spec: { podSelector: {}, policyTypes: ['Ingress'], ingress: [] },
+});
+
+const NOTHING: ClusterObjects = { policies: [], namespaces: [], ownPods: [], otherPods: [] };
+
+const wired = (name: string, ip: string): Wired => ({
+  ips: [ip as Ip],
+  pod: { namespace: 'x', name, uid: `x-${name}` },
+});
+
+function setUp(t: TestContext, start: Partial<{ known: boolean; objects: ClusterObjects }> = {}) {
+  const calls: string[] = [];
+  let rules: RuleSet | undefined;
+  let broken = false;
+  const world = {
+    known: start.known ?? true,
+    objects: start.objects ?? NOTHING,
+    wired: [] as readonly Wired[],
+  };
+  const answer =
+    (how: Applied['how']) =>
+    async (next?: RuleSet): Promise<Applied> => {
+      calls.push(how);
+      if (broken) throw new Error('the kernel says no');
+      rules = next;
+      return { how, operations: 1 };
+    };
+  const applier: Applier = {
+    adopt: answer('whole'),
+    change: (_, to) => answer('elements')(to),
+    hold: (_, to) => answer('text')(to),
+    remove: () => answer('removed')(),
+  };
+  const log = memoryLog();
+  const room = openPolicyRoom({
+    nodeName: 'node1',
+    applier,
+    objects: () => world.objects,
+    known: () => world.known,
+    nodes: () => [],
+    wired: () => world.wired,
+    applied: () => {},
+    log,
+  });
+  t.after(() => room.close());
+  const settled = () => until(() => !room.report().dirty, 'a run');
+  const change = async (next: Partial<typeof world>): Promise<void> => {
+    Object.assign(world, next);
+    room.mark();
+    await settled();
+  };
+  return {
+    room,
+    calls,
+    log,
+    settled,
+    change,
+    rules: () => rules,
+    breakIt: (now: boolean) => {
+      broken = now;
+    },
+  };
+}
+
+const withPolicy: ClusterObjects = {
+  policies: [DENY],
+  namespaces: [toNamespace(namespaceObject('x'))],
+  ownPods: [{ pod: toPod(podObject('x', 'a', 'node1', [])), runtimeUid: 'x-a' }],
+  otherPods: [],
+};
+
+test('without a policy there is no table, and no pod waits for anything', async t => {
+  const { room, calls, settled } = setUp(t);
+  await settled();
+  assert.deepEqual(calls, ['removed']);
+  const { runs } = room.report();
+  await room.guard(wired('a', '10.42.1.2'));
+  await room.admit(wired('a', '10.42.1.2'));
+  assert.equal(room.report().runs, runs);
+});
+
+test('the first policy makes the table, further changes are differences, the last one takes it away', async t => {
+  const { calls, settled, change, rules } = setUp(t);
+  await settled();
+  await change({ objects: withPolicy });
+  await change({ wired: [wired('a', '10.42.1.2')] });
+  assert.deepEqual(calls, ['removed', 'whole', 'elements']);
+  assert.ok(rules()?.ingress.has('10.42.1.2' as Ip));
+  await change({ objects: NOTHING });
+  assert.equal(calls.at(-1), 'removed');
+});
+
+test('a pod is guarded by its class when it is known, and closed when it is not', async t => {
+  const { room, change, rules } = setUp(t);
+  await change({ objects: withPolicy, wired: [wired('a', '10.42.1.2'), wired('b', '10.42.1.3')] });
+  await Promise.all([room.guard(wired('a', '10.42.1.2')), room.guard(wired('b', '10.42.1.3'))]);
+  assert.match(String(rules()?.ingress.get('10.42.1.2' as Ip)), /^in-/);
+  assert.equal(rules()?.ingress.get('10.42.1.3' as Ip), 'pending');
+  assert.deepEqual(room.report().pending, ['10.42.1.3']);
+  let admitted = false;
+  const waiting = room.admit(wired('b', '10.42.1.3')).then(() => {
+    admitted = true;
+  });
+  await change({});
+  assert.equal(admitted, false);
+  const shown = { pod: toPod(podObject('x', 'b', 'node1', [])), runtimeUid: 'x-b' };
+  await change({ objects: { ...withPolicy, ownPods: [...withPolicy.ownPods, shown] } });
+  await waiting;
+});
+
+test('while nothing is known the table of before is left alone, and who comes now is closed', async t => {
+  const { room, calls, settled, change, rules } = setUp(t, { known: false });
+  await change({ wired: [wired('old', '10.42.1.2')] });
+  await settled();
+  assert.deepEqual(calls, []);
+  await change({ wired: [wired('old', '10.42.1.2'), wired('new', '10.42.1.3')] });
+  await room.guard(wired('new', '10.42.1.3'));
+  assert.deepEqual(calls, ['text']);
+  assert.deepEqual([...(rules()?.ingress ?? [])], [['10.42.1.3', 'pending']]);
+  await change({ known: true, objects: withPolicy });
+  assert.equal(calls.at(-1), 'whole');
+});
+
+test('what fails is tried again from a look at the kernel, and said', async t => {
+  const { room, calls, change, log, settled, breakIt } = setUp(t);
+  await settled();
+  await change({ objects: withPolicy });
+  breakIt(true);
+  room.mark();
+  const next = { ...withPolicy, ownPods: [] };
+  void change({ objects: next, wired: [wired('a', '10.42.1.2')] }).catch(() => {});
+  await until(() => room.report().error !== undefined, 'the error');
+  assert.match(room.report().error ?? '', /the kernel says no/);
+  assert.ok(room.report().dirty);
+  breakIt(false);
+  await settled();
+  assert.equal(calls.at(-1), 'whole');
+  assert.equal(room.report().error, undefined);
+  assert.ok(log.lines.some(line => line.level === 'error'));
+});
+
+test('what of a policy is not understood is said, once', async t => {
+  const { change, log } = setUp(t);
+  const bad = toPolicy({
+    metadata: { namespace: 'x', name: 'bad' },
+    spec: {
+      podSelector: {},
+      policyTypes: ['Ingress'],
+      ingress: [{ from: [{ ipBlock: { cidr: 'nowhere' } }] }],
+    },
+  });
+  const objects = { ...withPolicy, policies: [bad] };
+  await change({ objects });
+  await change({ wired: [wired('a', '10.42.1.2')] });
+  const said = log.lines.filter(line => line.message.includes('NetworkPolicy x/bad'));
+  assert.equal(said.length, 1);
+  assert.match(said[0]?.message ?? '', /nowhere/);
+});
