@@ -4,6 +4,7 @@ import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
+import { benchMemory, printMemory } from './memory.ts';
 import { benchPackets, printUpdate } from './packets.ts';
 import { benchPlan, benchPool } from './plan.ts';
 import { benchPolicy, printPolicy } from './policy.ts';
@@ -13,13 +14,13 @@ import { benchTunnel } from './tunnel.ts';
 
 const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
 
-  PART        cni, scale, busy, tunnel, join, plan, policy (default: all)
+  PART        cni, scale, busy, tunnel, join, plan, policy, memory (default: all)
   --pairs     interleaved pairs, 15 and more mean something (default 25)
   --services  Services in foreign nftables tables beside the plugins (default 1000)
   --json      one JSON object on stdout, progress on stderr
 `;
 
-const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan', 'policy'] as const;
+const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan', 'policy', 'memory'] as const;
 type Part = (typeof PARTS)[number];
 
 const options = {
@@ -83,6 +84,10 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
           `an address of a /16 taken and freed: ${pool.emptyUs.toFixed(1)} µs, with ${pool.held} held ${pool.fullUs.toFixed(1)} µs`,
         ],
       };
+    }
+    case 'memory': {
+      const value = await benchMemory(say);
+      return { value, lines: value.map(printMemory) };
     }
     case 'policy': {
       const engine = [benchPolicy('own', 1_000, 1_000), benchPolicy('wide', 1_000, 1_000)];

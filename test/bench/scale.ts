@@ -2,9 +2,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lab, type Member, NODES, startLab, untilInstalled } from '../lab/lab.ts';
+import { type Lab, type Member, startLab, untilInstalled } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { until } from '../lab/wait.ts';
+import { addPeers, move } from './cluster.ts';
 import { weftList } from './lists.ts';
 import { call, newId, newSide, type Side } from './plugin.ts';
 import type { LoopDelay } from './probe.ts';
@@ -102,25 +103,6 @@ export async function benchScale(many: number, pairs: number): Promise<ScaleBenc
   }
 }
 
-const endpoints = (n: number, port: number): string =>
-  JSON.stringify([{ t: 'ext', a: `198.51.${100 + (n >> 8)}.${n & 255}:${port}` }]);
-
-/** A peer that never answers. Four share a /24, so that a thousand fit into the lab's /16. */
-const peer = (n: number) => {
-  const cidrs = [`10.42.${4 + (n >> 2)}.${(n & 3) * 64}/26`, `fd42:0:0:${(0x1000 + n).toString(16)}::/64`];
-  return {
-    metadata: {
-      name: `peer${n}`,
-      annotations: {
-        'weft.network/public-key': Buffer.alloc(32, `peer ${n} `).toString('base64'),
-        'weft.network/endpoints': endpoints(n, 51820),
-      },
-    },
-    spec: { podCIDR: cidrs[0], podCIDRs: cidrs },
-    status: { addresses: [{ type: 'Hostname', address: `peer${n}` }] },
-  };
-};
-
 const ROUNDS = 60;
 
 async function adds(side: Side): Promise<Spread> {
@@ -149,17 +131,6 @@ async function phase(side: Side, node: Member, file: string): Promise<Phase> {
   return { add, loop: await askProbe(node, file) };
 }
 
-/** Every 20 ms another node moves; returns the way to stop, and how many have moved. */
-function move(lab: Lab, nodes: number): { readonly stop: () => void; readonly moved: () => number } {
-  let moved = 0;
-  const timer = setInterval(() => {
-    const annotations = { 'weft.network/endpoints': endpoints(moved % nodes, 40_000 + moved) };
-    lab.api.store.patch(NODES, undefined, `peer${moved % nodes}`, { metadata: { annotations } }, 'main');
-    moved += 1;
-  }, 20);
-  return { stop: () => clearInterval(timer), moved: () => moved };
-}
-
 /** Inside a lab's namespaces. */
 export async function benchBusy(nodes: number, say: (line: string) => void): Promise<BusyBench> {
   const dir = mkdtempSync('/mnt/probe-');
@@ -167,7 +138,7 @@ export async function benchBusy(nodes: number, say: (line: string) => void): Pro
   process.env.WEFT_PROBE = file;
   process.env.NODE_OPTIONS = `--import ${join(import.meta.dirname, 'probe.ts')}`;
   return withNode(async (lab, node) => {
-    for (let n = 0; n < nodes; n += 1) lab.api.store.create(NODES, undefined, peer(n));
+    addPeers(lab, 0, nodes);
     say(`the agent learns of ${nodes} nodes`);
     await until(
       'all nodes to be peers',

@@ -44,8 +44,12 @@ export type AgentStatus = {
   readonly excluded: readonly { readonly node: string; readonly reason: string }[];
 };
 
-/** The agent's program; a bundle of it where the sources take too long to start (test/kernel). */
-const MAIN = process.env.WEFT_LAB_AGENT ?? join(import.meta.dirname, '..', '..', 'main.ts');
+/**
+ * The agent's program, with Node's flags before it; a bundle where the sources take too long to start
+ * (test/kernel), or where it shall run as in the image (test/bench/memory.ts).
+ */
+const agentProgram = (): readonly string[] =>
+  process.env.WEFT_LAB_AGENT?.split(' ') ?? [join(import.meta.dirname, '..', '..', 'main.ts')];
 
 /**
  * Each node sees a /run, a state directory and a machine-id of its own at the usual places.
@@ -89,7 +93,7 @@ function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: st
     const all = { cniBinDir: join(dir, 'bin'), cniConfDir: join(dir, 'conf'), ...settings };
     writeFileSync(config, JSON.stringify(all));
     const log = openSync(logFile, 'a');
-    const argv = [process.execPath, MAIN, 'agent', '--node', name];
+    const argv = [process.execPath, ...agentProgram(), 'agent', '--node', name];
     const child = namespace.start([...argv, '--kubeconfig', kubeconfig, '--config', config], {
       stdio: ['ignore', log, log],
     });
