@@ -38,7 +38,9 @@ async function peersOf(node: Member, count: number): Promise<void> {
   await sleep(REST_MS);
 }
 
-type Watches = { readonly policy: { readonly watches: Readonly<Record<string, { readonly count: number }>> } };
+type Watches = {
+  readonly policy: { readonly watches: Readonly<Record<string, { readonly count: number }>> };
+};
 
 async function knowsPolicies(node: Member): Promise<true | undefined> {
   const status = (await node.status()) as unknown as Watches | undefined;
