@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { openClient } from '../../discovery/client.ts';
 import { type Cluster, startCluster } from '../../discovery/cluster.ts';
 import { parseSources, printSources, type Remembered } from '../../discovery/remembered.ts';
-import { NAMESPACES, NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
+import { NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
 import { startApiServer } from '../apiserver/server.ts';
 import { fastClock, memoryLog, pause, quick, temporaryFolder, until } from './helpers.ts';
 

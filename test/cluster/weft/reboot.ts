@@ -68,12 +68,12 @@ export const reboot = (world: () => World): void => {
     const agrees = async () => {
       const { pods, cni } = await agentStatus(cluster, 'node3');
       const count = (script: string) => inNode(cluster, 'node3', ['sh', '-c', script]).then(Number);
-      const held = [...pods.flatMap(lease => lease.ips)].sort();
+      const held = pods.flatMap(lease => lease.ips).sort();
       const links = await count('ls /sys/class/net | grep -c ^wv');
       const files = await count('ls /run/weft/pods | wc -l');
       const used = cni.pools.map(pool => pool.used);
       const n = ips.length;
-      return isDeepStrictEqual([held, links, files, used], [[...ips.flat()].sort(), n, n, [n, n]]);
+      return isDeepStrictEqual([held, links, files, used], [ips.flat().sort(), n, n, [n, n]]);
     };
     await until('leases, links and addresses to be those of the pods', 30_000, agrees);
     await must(['delete', 'deployment', 'many']);
