@@ -86,7 +86,7 @@ export type Calls = {
   readonly end: () => Promise<void>;
 };
 
-const WATCH = `mkdir /run/calls; touch /run/calls/log; cp /opt/cni/bin/weft-cni /run/calls/
+const WATCH = `mkdir -p /run/calls; touch /run/calls/log; cp /opt/cni/bin/weft-cni /run/calls/
 printf '%s\\n' '#!/bin/sh' "$CALL" 'echo "$CNI_COMMAND $code" >> /run/calls/log; exit $code' > /run/calls/watch
 chmod 755 /run/calls/watch; mount --bind /run/calls/watch /opt/cni/bin/weft-cni`;
 
