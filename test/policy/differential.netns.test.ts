@@ -10,7 +10,7 @@ import type { Protocol } from './prober.ts';
 await enterLab(import.meta.filename);
 
 const SEED = Number(process.env.WEFT_SEED ?? Date.now() % 1_000_000);
-const ROUNDS = Number(process.env.WEFT_ROUNDS ?? 12);
+const ROUNDS = Number(process.env.WEFT_ROUNDS ?? 8);
 
 const WHAT: readonly (readonly [Protocol, number])[] = [
   ['tcp', 80],
