@@ -43,6 +43,9 @@ const RESTS = 5;
 /** That may be owed: a fifth of a second's work, as when several nodes join a small cluster. */
 const OWED_MS = 1_000;
 
+/** Longest rest: where the first run takes seconds, as on a small board, peers and damage must not wait for half a minute. */
+const MOST_REST_MS = 2_000;
+
 /** Not the time that passes: on a machine that is busy with other things a run takes long and costs little. */
 const processorTime = (): number => {
   const { user, system } = process.cpuUsage();
@@ -83,6 +86,7 @@ export function startRunner(options: RunnerOptions): Runner {
     running = undefined;
     const now = timers.now();
     owed = Math.max(owed - (now - owedAt), 0) + RESTS * (worked() - before);
+    owed = Math.min(owed, OWED_MS + MOST_REST_MS);
     owedAt = now;
     rested = now + Math.max(owed - OWED_MS, 0);
     schedule(dirty ? 0 : next);

@@ -124,10 +124,11 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     return { self: deps.nodeName, policies: [], pods: [], namespaces: [], nodes: [], unknown };
   };
 
-  const look = async (rules: RuleSet): Promise<Applied> => {
+  /** Either work reads the table first. */
+  const look = async (work: () => Promise<Applied>): Promise<Applied> => {
     const begin = performance.now();
     lookedAt = begin;
-    const applied = await applier.adopt(rules);
+    const applied = await work();
     lookMs = performance.now() - begin;
     return applied;
   };
@@ -137,8 +138,8 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     // Until it is done, nobody knows what is there.
     inForce = undefined;
     let applied: Applied;
-    if (empty) applied = tableless ? { how: 'nothing', operations: 0 } : await applier.remove();
-    else if (before === undefined || tableless) applied = await look(rules);
+    if (empty) applied = tableless ? { how: 'nothing', operations: 0 } : await look(() => applier.remove());
+    else if (before === undefined || tableless) applied = await look(() => applier.adopt(rules));
     else applied = before === rules ? { how: 'nothing', operations: 0 } : await applier.change(before, rules);
     inForce = rules;
     tableless = empty;

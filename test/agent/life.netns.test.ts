@@ -64,6 +64,11 @@ test('an idle agent changes nothing and writes nothing', async () => {
   const after = await a.status();
   assert.ok(before && after);
   assert.equal(after.reconcile.changes, before.reconcile.changes);
+  // Looks at the engine, and at what tells no news. The statuses asked for here are among them.
+  assert.ok(
+    after.reconcile.spawns - before.reconcile.spawns <= 20,
+    `${after.reconcile.spawns - before.reconcile.spawns} programs were started in 3 s`,
+  );
   assert.equal(lab.api.store.version(), version);
 });
 

@@ -73,6 +73,17 @@ test('a burst goes through at once; then runs that keep the processor busy have 
   );
 });
 
+test('after a run of many seconds the rest is two seconds, not half a minute', async () => {
+  const clock = newClock();
+  const run = async (): Promise<undefined> => {
+    clock.work(6_000);
+    runner.mark();
+  };
+  const runner = startRunner({ ...options, ...clock.clocks, run });
+  runner.mark();
+  assert.deepEqual([await clock.step(), await clock.step(), await clock.step()], [0, 8_000, 16_000]);
+});
+
 test('a run that only waits needs no rest beyond the least distance', async () => {
   const clock = newClock();
   const run = async (): Promise<undefined> => {

@@ -83,6 +83,16 @@ const withPolicy: ClusterObjects = {
   otherPods: [],
 };
 
+test('news of the table, where none is wanted, is looked at once and not again and again', async t => {
+  const { room, calls, settled, change } = setUp(t, { objects: withPolicy });
+  await settled();
+  room.suspect();
+  await change({ objects: NOTHING });
+  await new Promise(resolve => setTimeout(resolve, 900));
+  assert.ok(calls.filter(how => how === 'removed').length <= 2, calls.join(' '));
+  assert.ok(room.report().runs <= 5, `${room.report().runs} runs`);
+});
+
 test('without a policy there is no table, and no pod waits for anything', async t => {
   const { room, calls, settled } = setUp(t);
   await settled();
