@@ -214,7 +214,10 @@ export function openPaths(options: PathsOptions): Paths {
   tick();
   return {
     limits: async (nodes, mtu) => {
-      adopted ??= adopt();
+      adopted ??= adopt().catch(error => {
+        adopted = undefined;
+        throw error;
+      });
       const before = await adopted;
       const limits = new Map<PublicKey, PathLimit>();
       for (const { publicKey, podCidrs } of nodes) {

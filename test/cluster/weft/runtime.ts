@@ -67,6 +67,10 @@ export const runtime = (world: () => World): void => {
     await must(['apply', '-f', '-'], DEMANDING);
     await must(['wait', '--for=condition=Ready', 'pod/demanding', '--timeout=60s']);
     const node = cluster.nodes[1];
+    // Ready says that its container runs, not yet that its server listens.
+    const listens = async () =>
+      (await outside([...ASK, url(node?.ipv4 ?? '', 8088, 'hostname')])).stdout.trim() === 'demanding';
+    await until('the pod to listen', 30_000, listens);
     for (const ip of [node?.ipv4 ?? '', node?.ipv6 ?? '']) {
       assert.equal((await outside([...ASK, url(ip, 8088, 'hostname')])).stdout.trim(), 'demanding');
       assert.equal(await inNode(cluster, 'node2', [...ASK, url(ip, 8088, 'hostname')]), 'demanding');
