@@ -1,4 +1,5 @@
 /** NetworkPolicies in the agent: what was known, the watches, the room, and how they are switched off. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
@@ -23,6 +24,7 @@ import type { Wired } from '../policy/wired.ts';
 import { verdictWords } from '../policy/words.ts';
 import type { Ip } from '../types.ts';
 import type { Log } from './log.ts';
+import { startRunner } from './runner.ts';
 
 export type PolicyOptions = {
   readonly config: Config;
@@ -88,17 +90,34 @@ function remember(wired: boolean, log: Log): Remembered | undefined {
   return undefined;
 }
 
-/** Another controller has the policies: ours are taken away, once. */
-async function switchedOff({ kernel, log }: PolicyOptions): Promise<AgentPolicy> {
-  try {
-    if ((await kernel.nft.list('inet', POLICY_TABLE, true)) !== undefined)
-      await kernel.nft.apply(`delete table inet ${POLICY_TABLE}\n`);
-  } catch (error) {
-    log.error(
-      { error: String(error) },
-      `networkPolicy is off, but table inet ${POLICY_TABLE} cannot be removed`,
-    );
-  }
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
+
+/** What was remembered would be in force again, long outdated, when policies are switched on. */
+async function takeAway({ nft }: Kernel): Promise<void> {
+  for (const path of [POLICIES, PODS]) rmSync(path, { force: true });
+  if ((await nft.list('inet', POLICY_TABLE, true)) !== undefined)
+    await nft.apply(`delete table inet ${POLICY_TABLE}\n`);
+}
+
+/** Another controller has the policies: ours are taken away, tried until it is done. */
+function switchedOff({ kernel, log }: PolicyOptions): AgentPolicy {
+  const runner = startRunner({
+    run: async () => {
+      await takeAway(kernel);
+      void runner.stop();
+      return undefined;
+    },
+    onError: error =>
+      log.error(
+        { error: String(error) },
+        `networkPolicy is off, but what was in force cannot be taken away (table inet ${POLICY_TABLE}); trying again`,
+      ),
+    minMs: 0,
+    maxMs: MAX_RETRY_MS,
+    retryMs: RETRY_MS,
+  });
+  runner.mark();
   return {
     guard: async () => {},
     admit: async () => {},
@@ -109,7 +128,7 @@ async function switchedOff({ kernel, log }: PolicyOptions): Promise<AgentPolicy>
       allowed: undefined,
       words: ['weft enforces no policies here: the setting networkPolicy is off'],
     }),
-    close: async () => {},
+    close: runner.stop,
   };
 }
 
@@ -170,6 +189,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     applier: openApplier(kernel.nft, memos, config.policyLog),
     objects: cluster.objects,
     known: cluster.known,
+    synced: cluster.synced,
     nodes: () => discovery.facts(),
     wired: () => cni.leases(),
     applied: rules => cutter?.mark(rules),

@@ -13,9 +13,9 @@ export type Admission = {
   readonly wait: (ip: Ip, until: 'closed' | 'ready') => Promise<void>;
   /** After a run that looked at these. */
   readonly settle: (standing: (ip: Ip) => Standing | undefined) => void;
-  /** Addresses of those that came in this life. */
+  /** Addresses of those that have just come, until they are retained no more. */
   readonly fresh: () => ReadonlySet<Ip>;
-  /** Attachments that are gone are forgotten. */
+  /** All others are forgotten, but for those that still wait. */
   readonly retain: (living: ReadonlySet<Ip>) => void;
   /** Whoever waits, waits no longer: closed pods start, others are refused. */
   readonly end: () => void;

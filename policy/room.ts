@@ -21,10 +21,12 @@ export type PolicyDeps = {
   readonly objects: () => ClusterObjects;
   /** Enough is known to act on. */
   readonly known: () => boolean;
+  /** All of it is the API server's of this life: what is remembered closes pods, but cuts nobody's connections. */
+  readonly synced: () => boolean;
   readonly nodes: () => readonly NodeFact[];
   /** All attachments of now. */
   readonly wired: () => readonly Wired[];
-  /** What is in the kernel now allows less, or speaks of other pods. */
+  /** Connections of before are to be judged by these, which are in the kernel now. */
   readonly applied: (rules: RuleSet) => void;
   /** A change was put into the kernel in so many milliseconds, compilation included. */
   readonly timed?: (ms: number) => void;
@@ -114,13 +116,17 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   let lastMs = 0;
   let last: Applied['how'] | undefined;
   let error: string | undefined;
+  /** Connections are to be judged by the rules in force: an agent before this one may not have come to it. */
+  let owed = true;
 
   /** Of what is known; while nothing is, only those that have just come, who start closed. */
   const clusterOf = (wired: readonly Wired[], known: boolean): Cluster => {
     const { policies, namespaces, ownPods, otherPods } = deps.objects();
     if (known) return factsOf({ policies, namespaces, ownPods, otherPods, wired, nodes: deps.nodes() });
-    const fresh = wired.filter(one => one.pod !== undefined).flatMap(one => one.ips);
-    const unknown = fresh.filter(ip => admission.fresh().has(ip));
+    const fresh = admission.fresh();
+    const unknown = wired
+      .filter(one => one.pod !== undefined && one.ips.some(ip => fresh.has(ip)))
+      .flatMap(one => one.ips);
     return { self: deps.nodeName, policies: [], pods: [], namespaces: [], nodes: [], unknown };
   };
 
@@ -143,6 +149,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     else applied = before === rules ? { how: 'nothing', operations: 0 } : await applier.change(before, rules);
     inForce = rules;
     tableless = empty;
+    held = undefined;
     return applied;
   };
 
@@ -161,7 +168,8 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       if (closed.has(ip)) return 'closed';
       return known ? 'ready' : undefined;
     });
-    admission.retain(living);
+    // Whoever a known run has seen has its place in the table, and has not just come any more.
+    admission.retain(known ? new Set() : living);
   };
 
   const nextLook = (): number => lookedAt + Math.min(Math.max(SUSPECT_MS, lookMs * SHARE), SUSPECT_MAX_MS);
@@ -195,6 +203,10 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       deps.timed?.(lastMs);
       last = applied.how;
       log.debug({ ...applied, ms: Math.round(lastMs), policies: next.policies.length }, 'policies applied');
+    }
+    if (known && applied.how !== 'nothing') owed = true;
+    if (known && owed && deps.synced()) {
+      owed = false;
       deps.applied(rules);
     }
     return suspectedAt > lookedAt ? Math.max(0, nextLook() - performance.now()) : undefined;
@@ -204,6 +216,8 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     run,
     onError: thrown => {
       error = thrown instanceof Error ? thrown.message : String(thrown);
+      // It may have been done all the same.
+      owed = true;
       log.error({ error }, 'NetworkPolicies cannot be put into the kernel; trying again');
     },
     minMs: MIN_RUN_MS,

@@ -328,6 +328,8 @@ test('switched off, nothing is watched and the table is gone; connections are ke
     ),
   );
   await reaches(pod('y/b'), pod('x/a').pod.v4, 'tcp', 80, true);
+  // Switched on again, it must not begin with what it remembers of before.
+  assert.doesNotMatch(await one.namespace.run(['ls', '/var/lib/weft', '/run/weft']), /polic/);
   await one.stop();
   lab.lab.api.store.remove(NETWORKPOLICIES, 'x', 'deny-ingress');
   one.start({ policyKeepConnections: true, policyLog: true });

@@ -22,12 +22,17 @@ const wired = (name: string, ip: string): Wired => ({
   pod: { namespace: 'x', name, uid: `x-${name}` },
 });
 
-function setUp(t: TestContext, start: Partial<{ known: boolean; objects: ClusterObjects }> = {}) {
+type Start = Partial<{ known: boolean; synced: boolean; objects: ClusterObjects }>;
+
+function setUp(t: TestContext, start: Start = {}) {
   const calls: string[] = [];
+  /** Rule sets by which connections were judged. */
+  const judged: RuleSet[] = [];
   let rules: RuleSet | undefined;
   let broken = false;
   const world = {
     known: start.known ?? true,
+    synced: start.synced ?? true,
     objects: start.objects ?? NOTHING,
     wired: [] as readonly Wired[],
   };
@@ -51,9 +56,12 @@ function setUp(t: TestContext, start: Partial<{ known: boolean; objects: Cluster
     applier,
     objects: () => world.objects,
     known: () => world.known,
+    synced: () => world.synced,
     nodes: () => [],
     wired: () => world.wired,
-    applied: () => {},
+    applied: next => {
+      judged.push(next);
+    },
     log,
   });
   t.after(() => room.close());
@@ -66,6 +74,7 @@ function setUp(t: TestContext, start: Partial<{ known: boolean; objects: Cluster
   return {
     room,
     calls,
+    judged,
     log,
     settled,
     change,
@@ -179,4 +188,49 @@ test('what of a policy is not understood is said, once', async t => {
   const said = log.lines.filter(line => line.message.includes('NetworkPolicy x/bad'));
   assert.equal(said.length, 1);
   assert.match(said[0]?.message ?? '', /nowhere/);
+});
+
+test('while nothing is known a pod is closed by all of its addresses', async t => {
+  const { room, change, rules } = setUp(t, { known: false });
+  const dual: Wired = { ...wired('new', '10.42.1.3'), ips: ['10.42.1.3' as Ip, 'fd42:0:0:1::3' as Ip] };
+  await change({ wired: [dual] });
+  await room.guard(dual);
+  for (const map of [rules()?.ingress, rules()?.egress])
+    assert.deepEqual([...(map ?? [])].sort(), [
+      ['10.42.1.3', 'pending'],
+      ['fd42:0:0:1::3', 'pending'],
+    ]);
+});
+
+test('pods that were there before a first policy are not closed while it waits to be known', async t => {
+  const { room, calls, judged, change, rules } = setUp(t, { objects: withPolicy });
+  await change({ wired: [wired('a', '10.42.1.2')] });
+  await room.guard(wired('a', '10.42.1.2'));
+  await change({ objects: NOTHING });
+  await change({ known: false, objects: withPolicy });
+  const before = [...calls];
+  const marks = judged.length;
+  await change({ wired: [wired('a', '10.42.1.2'), wired('new', '10.42.1.3')] });
+  assert.deepEqual(calls, before, 'nobody has come by way of ADD');
+  await room.guard(wired('new', '10.42.1.3'));
+  assert.deepEqual([...(rules()?.ingress.keys() ?? [])], ['10.42.1.3']);
+  assert.equal(judged.length, marks, 'closing pods cuts no connections');
+});
+
+test('what is closed while nothing is known is closed again after it was known', async t => {
+  const { room, change, rules } = setUp(t, { known: false });
+  await change({ wired: [wired('a', '10.42.1.2')] });
+  await room.guard(wired('a', '10.42.1.2'));
+  await change({ known: true, wired: [] });
+  await change({ known: false, wired: [wired('a', '10.42.1.2')] });
+  await room.guard(wired('a', '10.42.1.2'));
+  assert.equal(rules()?.ingress.get('10.42.1.2' as Ip), 'pending');
+});
+
+test('connections are judged at a start too, and not before the API server has told all', async t => {
+  const { judged, settled, change } = setUp(t, { objects: withPolicy, synced: false });
+  await settled();
+  assert.equal(judged.length, 0);
+  await change({ synced: true });
+  assert.equal(judged.length, 1);
 });
