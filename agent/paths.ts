@@ -214,16 +214,18 @@ export function openPaths(options: PathsOptions): Paths {
   tick();
   return {
     limits: async (nodes, mtu) => {
-      adopted ??= adopt().catch(error => {
+      adopted ??= adopt();
+      // A hint and no more: the mesh goes on without it, and it is read again.
+      const before = await adopted.catch(error => {
         adopted = undefined;
-        throw error;
+        log.warn({ error: String(error) }, 'what an earlier agent knew of paths cannot be read yet');
+        return undefined;
       });
-      const before = await adopted;
       const limits = new Map<PublicKey, PathLimit>();
       for (const { publicKey, podCidrs } of nodes) {
-        if (publicKey === undefined) continue;
+        if (publicKey === undefined || (before === undefined && !paths.has(publicKey))) continue;
         const path =
-          paths.get(publicKey) ?? newPath(now(), podCidrs.map(cidr => before.get(cidr)).find(Boolean));
+          paths.get(publicKey) ?? newPath(now(), podCidrs.map(cidr => before?.get(cidr)).find(Boolean));
         paths.set(publicKey, path);
         const limit = limitOf(path, mtu);
         if (limit !== undefined) limits.set(publicKey, limit);

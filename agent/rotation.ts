@@ -76,12 +76,24 @@ function living(device: WgDevice | undefined): Awaited {
   return new Map(peers.map(peer => [peer.publicKey, peer.latestHandshake]));
 }
 
+/** A session of before that has gone stale carries nothing: its peer is away, and another one may never come. */
 const stillAwaited = (awaited: Awaited, device: WgDevice | undefined): Awaited =>
   new Map(
-    [...awaited].filter(([key, before]) =>
-      device?.peers.some(peer => peer.publicKey === key && peer.latestHandshake === before),
+    [...awaited].filter(
+      ([key, before]) =>
+        Date.now() - before < FRESH_MS &&
+        (device === undefined ||
+          device.peers.some(peer => peer.publicKey === key && peer.latestHandshake === before)),
     ),
   );
+
+const DISK_MS = 10_000;
+
+/** Our Node shows the next key already where only its file is missing; else nothing has begun. */
+const unwritten = (todo: Turn): Turn =>
+  todo.kind === 'commit'
+    ? { kind: 'try', begin: false, ms: DISK_MS }
+    : { kind: 'wait', ms: DISK_MS, reason: 'the next key cannot be written to disk', reread: false };
 
 /** Packets of theirs arrive, but their agents answer no probe: they could not take a new key of ours. */
 const silentOf = (measures: ReadonlyMap<string, PeerMeasure>): readonly string[] =>
@@ -166,6 +178,18 @@ export function openRotation(deps: RotationDeps): Rotation {
     last = todo;
   };
 
+  /** A disk that takes no key must not keep the pass from all else: the keys stay where they are, and it is tried again. */
+  const carryOut = (todo: Turn, device: WgDevice | undefined, now: number): Turn => {
+    try {
+      act(todo, device, now);
+      return todo;
+    } catch (error) {
+      log.error({ error: String(error) }, 'the file of this node’s key cannot be written; trying again');
+      last = unwritten(todo);
+      return last;
+    }
+  };
+
   const sideOf = (todo: Turn): Side =>
     todo.kind === 'doubt' ? todo.side : todo.kind === 'try' || todo.kind === 'prepare' ? 'next' : 'old';
 
@@ -193,10 +217,10 @@ export function openRotation(deps: RotationDeps): Rotation {
     if (identity.key().next === undefined && awaited.size > 0) awaited = stillAwaited(awaited, device);
     const todo: Turn = busy ? turn(factsOf(device, now)) : { kind: 'idle' };
     const before = side ?? 'old';
-    act(todo, device, now);
-    if (busy) setSide(sideOf(todo), now);
-    if (todo.kind === 'commit') side = undefined;
-    return order(todo, before);
+    const did = carryOut(todo, device, now);
+    if (busy) setSide(sideOf(did), now);
+    if (did.kind === 'commit') side = undefined;
+    return order(did, before);
   };
 
   const status = (): RotationStatus => {

@@ -7,7 +7,8 @@ import { EXIT, type Io, UsageError, type Verb, type Where } from './types.ts';
 
 const NODES = '/api/v1/nodes';
 const POLL_MS = 500;
-const WAIT_S = 120;
+/** Longer than the 180 s after which an agent gives up a peer that went away just before. */
+const WAIT_S = 240;
 
 export type NodeKey = {
   readonly name: string;
@@ -15,6 +16,8 @@ export type NodeKey = {
   readonly publicKey: string | undefined;
   /** Token of the last rotation that is done. */
   readonly rotated: string | undefined;
+  /** Token of the last one that was asked for. */
+  readonly asked: string | undefined;
 };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -31,6 +34,7 @@ function parse(node: unknown): NodeKey {
     ready: conditions.some(c => c.type === 'Ready' && c.status === 'True'),
     publicKey: text(notes[annotations.publicKey.name]),
     rotated: text(notes[annotations.keyRotated.name]),
+    asked: text(notes[annotations.rotateKey.name]),
   };
 }
 
@@ -87,6 +91,10 @@ export async function rotateNode(
       say(`${node.name}: ${node.publicKey} → ${now.publicKey}\n`);
       return;
     }
+    if (now.asked !== asked)
+      throw new Error(
+        `${node.name}: somebody else has asked for another key meanwhile; wait for that one, the nodes after it were not asked`,
+      );
     if (performance.now() > end)
       throw new Error(
         `${node.name}: ${now.publicKey === node.publicKey ? 'its key has not changed' : 'its key has changed, but not all of its peers have a session with the new one'} after ${Math.round(waitMs / 1_000)} s: see "rotation" in weft get /status --node ${node.name}. It goes on by itself; the nodes after it were not asked`,

@@ -7,7 +7,8 @@ import { plan } from '../../mesh/plan.ts';
 import type { Question } from '../../mesh/probe.ts';
 import { newMeasure, type PeerMeasure, probed } from '../../mesh/state.ts';
 import { openFake } from '../../platform/linux/fake.ts';
-import type { Endpoint } from '../../types.ts';
+import type { Route } from '../../platform/linux/types.ts';
+import type { Cidr, Endpoint } from '../../types.ts';
 import { until } from '../lab/wait.ts';
 import { facts, key, node } from '../mesh/facts.ts';
 
@@ -51,6 +52,30 @@ type Bed = ReturnType<typeof bed>;
 
 const judged = (one: Bed, questions: number): Promise<true> =>
   until('the test to end', () => one.asked() >= questions || undefined, 10_000);
+
+test('routes that cannot be read keep nothing up, and are read again', async () => {
+  const kernel = openFake();
+  const left: Route = {
+    kind: 'unicast',
+    dst: '10.42.2.0/24' as Cidr,
+    link: 'weft-wg',
+    mtu: 1300,
+  };
+  let broken = true;
+  const ours = async () => (broken ? Promise.reject(new Error('EINTR')) : [left]);
+  const paths = openPaths({
+    kernel: { ...kernel, routes: { ...kernel.routes, ours } },
+    probes: { ask: async () => undefined },
+    measures: () => new Map(),
+    passes: async () => false,
+    onChange: () => {},
+    log,
+  });
+  assert.equal((await paths.limits(NODES, 1420)).size, 0);
+  broken = false;
+  assert.equal((await paths.limits(NODES, 1420)).get(key(2))?.mtu, 1300);
+  paths.stop();
+});
 
 test('a black hole is measured', async () => {
   const one = bed(size => size <= 1350);

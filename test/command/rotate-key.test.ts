@@ -75,6 +75,16 @@ test('a node that does not do it stops those after it', async () => {
   assert.deepEqual(asked, ['a']);
 });
 
+test('somebody else’s wish for another key is told, and not taken for a failure of the node', async () => {
+  const notes: Notes = { [KEY]: 'old-a' };
+  const { more } = cluster({ a: node('a', { deaf: true, notes }) });
+  const later = setTimeout(() => Object.assign(notes, { [ASK]: 'another' }), 100);
+  const { code, err } = await said(['rotate-key', 'a', '--wait', '20'], more);
+  clearTimeout(later);
+  assert.notEqual(code, EXIT.ok);
+  assert.match(err, /a: somebody else has asked for another key meanwhile/);
+});
+
 test('unknown nodes, and both names and --all, are refused before anything is asked', async () => {
   const { asked, more } = cluster({ a: node('a') });
   assert.match((await said(['rotate-key', 'a', 'z'], more)).err, /there is no Node z/);
