@@ -41,30 +41,45 @@ function unconditional(rule: Rule): string | undefined {
   // Matches of iptables that nft cannot spell are printed as nothing between two spaces.
   if (rule.text.startsWith(' ') || rule.text.includes('  ')) return undefined;
   const bare = rule.text.replace(COMMENT, '').replace(COUNTER, '').replace(LOG, '').trim();
-  return /^(drop|reject|jump|goto)\b/.test(bare) ? bare : undefined;
+  return /^(drop|reject|accept|return|jump|goto)\b/.test(bare) ? bare : undefined;
 }
 
 /** Chains that are looked into below a base chain. */
 const DEPTH = 4;
 
+/** What becomes of every packet that reaches a chain; undefined: some of them come to its end. */
+export type Fate = { readonly kind: 'accepted' } | { readonly kind: 'dropped'; readonly by: string };
+
+/** `listing` gives the listing of a chain of the same table; `until` marks rules behind which nothing counts. */
+async function fateIn(
+  chain: string,
+  listing: (chain: string) => Promise<string>,
+  until: (rule: Rule) => boolean,
+  depth: number,
+): Promise<Fate | undefined> {
+  for (const rule of chainRules(await listing(chain))) {
+    if (until(rule)) return undefined;
+    const [verdict, target = ''] = (unconditional(rule) ?? '').split(' ');
+    if (verdict === 'accept') return { kind: 'accepted' };
+    if (verdict === 'return') return undefined;
+    if (verdict === 'drop' || verdict === 'reject' || verdict === 'goto')
+      return { kind: 'dropped', by: `${chain}: ${rule.text.replace(COUNTER, '').trim()}` };
+    const below =
+      verdict === 'jump' && depth > 0 ? await fateIn(target, listing, until, depth - 1) : undefined;
+    if (below !== undefined) return below;
+  }
+  return undefined;
+}
+
 /**
  * The first rule that drops every packet that reaches it, where it stands before the end of the chain: nothing that is
- * appended has an effect. `listing` gives the listing of a chain of the same table; `until` marks the rules that are ours.
+ * appended has an effect. `until` marks the rules that are ours.
  */
 export async function blockedBy(
   chain: string,
   listing: (chain: string) => Promise<string>,
   until: (rule: Rule) => boolean = () => false,
-  depth = DEPTH,
 ): Promise<string | undefined> {
-  for (const rule of chainRules(await listing(chain))) {
-    if (until(rule)) return undefined;
-    const [verdict, target = ''] = (unconditional(rule) ?? '').split(' ');
-    if (verdict === 'drop' || verdict === 'reject' || verdict === 'goto')
-      return `${chain}: ${rule.text.replace(COUNTER, '').trim()}`;
-    const below =
-      verdict === 'jump' && depth > 0 ? await blockedBy(target, listing, until, depth - 1) : undefined;
-    if (below !== undefined) return below;
-  }
-  return undefined;
+  const fate = await fateIn(chain, listing, until, DEPTH);
+  return fate?.kind === 'dropped' ? fate.by : undefined;
 }

@@ -1,4 +1,5 @@
 /** What `iptables-legacy -v -n -L CHAIN` says. Pure. */
+import type { Fate } from './chains.ts';
 
 const POLICY = /^Chain \S+ \(policy (ACCEPT|DROP)/m;
 
@@ -30,21 +31,28 @@ function rules(listing: string): readonly LegacyRule[] {
     });
 }
 
+async function fateIn(
+  chain: string,
+  listing: (chain: string) => Promise<string>,
+  depth: number,
+): Promise<Fate | undefined> {
+  for (const { target, conditional, ours } of rules(await listing(chain))) {
+    if (ours) return undefined;
+    if (conditional || target === 'LOG') continue;
+    if (target === 'ACCEPT') return { kind: 'accepted' };
+    if (target === 'RETURN') return undefined;
+    if (target === 'DROP' || target === 'REJECT') return { kind: 'dropped', by: `${chain}: -j ${target}` };
+    const below = depth > 0 ? await fateIn(target, listing, depth - 1).catch(() => undefined) : undefined;
+    if (below !== undefined) return below;
+  }
+  return undefined;
+}
+
 /** As `blockedBy` for nft: the first rule that drops all, before ours. */
 export async function legacyBlockedBy(
   chain: string,
   listing: (chain: string) => Promise<string>,
-  depth = 4,
 ): Promise<string | undefined> {
-  for (const rule of rules(await listing(chain))) {
-    if (rule.ours) return undefined;
-    if (rule.conditional) continue;
-    if (rule.target === 'DROP' || rule.target === 'REJECT') return `${chain}: -j ${rule.target}`;
-    const below =
-      depth > 0 && !['ACCEPT', 'RETURN', 'LOG'].includes(rule.target)
-        ? await legacyBlockedBy(rule.target, listing, depth - 1).catch(() => undefined)
-        : undefined;
-    if (below !== undefined) return below;
-  }
-  return undefined;
+  const fate = await fateIn(chain, listing, 4);
+  return fate?.kind === 'dropped' ? fate.by : undefined;
 }

@@ -73,8 +73,12 @@ async function restoreSysctls({ sysctls, links }: Kernel, record: SysctlRecord):
       done.push({ kind: 'left', what, why: `${others.join(', ')} may need it` });
       continue;
     }
-    await sysctls.write(key, before);
-    done.push(removed(what));
+    done.push(
+      ...(await attempt(`setting ${what}`, async () => {
+        await sysctls.write(key, before);
+        return [removed(what)];
+      })),
+    );
   }
   return done;
 }

@@ -113,6 +113,8 @@ test('a rule that drops all before ours is found, also below jumps', async () =>
       lookup({
         FORWARD: chain('FORWARD', ...rules, ...OURS, 'counter packets 0 bytes 0 drop'),
         'ufw-reject-forward': chain('ufw-reject-forward', 'counter packets 0 bytes 0 reject'),
+        ACCEPTS: chain('ACCEPTS', 'accept', 'drop'),
+        RETURNS: chain('RETURNS', 'return', 'drop'),
         DOCKER: chain('DOCKER', 'iifname != "docker0" oifname "docker0" counter packets 0 bytes 0 drop'),
       }),
       isOurs,
@@ -134,6 +136,9 @@ test('a rule that drops all before ours is found, also below jumps', async () =>
     await blocked('reject with icmpx admin-prohibited'),
     'FORWARD: reject with icmpx admin-prohibited',
   );
+  assert.equal(await blocked('counter packets 0 bytes 0 accept', 'reject'), undefined);
+  assert.equal(await blocked('counter packets 0 bytes 0 jump ACCEPTS', 'reject'), undefined);
+  assert.equal(await blocked('counter packets 0 bytes 0 jump RETURNS', 'reject'), 'FORWARD: reject');
 });
 
 const LEGACY = `Chain FORWARD (policy DROP 0 packets, 0 bytes)
@@ -153,6 +158,8 @@ test('the same in the words of iptables-legacy', async () => {
   assert.equal(await blocked(LEGACY), undefined);
   assert.equal(await blocked(LEGACY + reject), 'FORWARD: -j REJECT');
   assert.equal(await blocked(LEGACY + ours + reject), undefined);
+  const accept = reject.replace('REJECT', 'ACCEPT').replace(/\[.*\]/, '');
+  assert.equal(await blocked(LEGACY + accept + reject), undefined);
 });
 
 test('sockets of /proc/net/udp', () => {
