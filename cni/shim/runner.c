@@ -91,8 +91,10 @@ static int answer(uint32_t id, int32_t status, const struct text *out, const str
 
 static int input(const char *data, size_t len) {
   int fd = memfd_create("stdin", MFD_CLOEXEC);
-  if (fd >= 0 && (fchmod(fd, 0600) < 0 || write_all(fd, data, len) < 0 || lseek(fd, 0, SEEK_SET) < 0)) return -1;
-  return fd;
+  if (fd < 0 || (fchmod(fd, 0600) == 0 && write_all(fd, data, len) == 0 && lseek(fd, 0, SEEK_SET) == 0)) return fd;
+  int error = errno;
+  close(fd);
+  return errno = error, -1;
 }
 
 /* 0 or an errno. */
@@ -101,7 +103,12 @@ static int start(struct run *run, char **argv, const char *data, size_t len) {
   posix_spawnattr_t attributes;
   sigset_t broken;
   int in = input(data, len), out[2] = {-1, -1}, err[2] = {-1, -1};
-  if (in < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) return errno;
+  if (in < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) {
+    int error = errno, opened[] = {in, out[0], out[1]};
+    for (int n = 0; n < 3; n++)
+      if (opened[n] >= 0) close(opened[n]);
+    return error;
+  }
   sigemptyset(&broken), sigaddset(&broken, SIGPIPE);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigdefault(&attributes, &broken);
