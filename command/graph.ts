@@ -1,8 +1,10 @@
 /** `weft graph`: the mesh as a picture: a matrix in the terminal, DOT for Graphviz, JSON. */
+
+import { STATES } from '../mesh/state.ts';
 import type { PeerState } from '../mesh/status.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
-import { edgesOf, STATES } from './pairs.ts';
+import { edgesOf } from './pairs.ts';
 import { type MeshReport, meshOf } from './reports.ts';
 import { type Cell, millis, table } from './table.ts';
 import { EXIT, type Verb } from './types.ts';

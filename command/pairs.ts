@@ -1,6 +1,7 @@
 /** Both ends of a pair side by side: what one of them alone cannot know. Pure. */
 import { duration } from '../mesh/reasons.ts';
-import type { PeerState, PeerStatus } from '../mesh/status.ts';
+import { type PeerState, STATES } from '../mesh/state.ts';
+import type { PeerStatus } from '../mesh/status.ts';
 import type { MeshReport, NodeReport } from './reports.ts';
 
 export type Edge = {
@@ -50,15 +51,6 @@ export function edgesOf({ nodes }: MeshReport): readonly Edge[] {
     })),
   );
 }
-
-/** In the order of a summary. */
-export const STATES = [
-  'established',
-  'pending',
-  'connecting',
-  'retrying',
-  'failed',
-] as const satisfies readonly PeerState[];
 
 /** How many of each state there are. */
 export const countStates = (peers: readonly PeerStatus[]): Readonly<Record<PeerState, number>> =>

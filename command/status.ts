@@ -1,8 +1,8 @@
 /** `weft status`: the mesh in a few lines, and what is wrong with it. */
 import type { StatusReport } from '../agent/report.ts';
+import { STATES } from '../mesh/state.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
-import { STATES } from './pairs.ts';
 import { type MeshReport, meshOf } from './reports.ts';
 import { type Shared, type Summary, summarize } from './summary.ts';
 import { wrap } from './table.ts';

@@ -1,8 +1,9 @@
 /** The page. Works without scripts by its links; with them it stays live. Pure. */
+
+import { STATES } from '../mesh/state.ts';
 import { picture } from './picture.ts';
 import { age, bytes, escaped, millis, plural } from './text.ts';
 import type { NodeView, Problem, ReportedPeer, View } from './types.ts';
-import { STATES } from './view.ts';
 
 /** Problems that the page lists; the rest is counted. */
 const LISTED = 50;

@@ -1,8 +1,9 @@
 /** The mesh as SVG. States differ by colour and by line, so that nobody needs to tell colours apart. Pure. */
+
+import { STATES } from '../mesh/state.ts';
 import { SIZE } from './layout.ts';
 import { escaped, millis } from './text.ts';
 import type { LinkView, NodeView, View } from './types.ts';
-import { STATES } from './view.ts';
 
 /** More nodes than this, and names would lie on each other: only the chosen node and those in trouble keep theirs. */
 const NAMED = 40;

@@ -1,7 +1,7 @@
 /** An agent's answer to GET /status → what the dashboard shows of it. Pure. */
 
+import { STATES } from '../mesh/state.ts';
 import type { ReportedPeer, ReportedStatus } from './types.ts';
-import { STATES } from './view.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

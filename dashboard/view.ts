@@ -1,16 +1,7 @@
 /** Agents' answers → what is shown. Pure; the order of the answers does not matter. */
-import type { PeerState } from '../mesh/status.ts';
+import { type PeerState, STATES } from '../mesh/state.ts';
 import { type Circle, layout, type Point } from './layout.ts';
 import type { LinkView, NodeState, NodeView, Problem, Report, ReportedPeer, View } from './types.ts';
-
-/** Best first. */
-export const STATES = [
-  'established',
-  'connecting',
-  'pending',
-  'retrying',
-  'failed',
-] as const satisfies readonly PeerState[];
 
 const worse = (a: PeerState, b: PeerState): PeerState => (STATES.indexOf(a) >= STATES.indexOf(b) ? a : b);
 

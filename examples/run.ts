@@ -1,8 +1,8 @@
 /** How an example runs: in namespaces of its own on one machine, with real agents, its lines on stdout. */
 import { type Lab, type Member, startLab } from '../test/lab/lab.ts';
+import { untilAnswers } from '../test/lab/reach.ts';
 import { inside, labUnavailable, reenter } from '../test/lab/reenter.ts';
 import { addPod, type Pod } from '../test/lab/runtime.ts';
-import { until } from '../test/lab/wait.ts';
 
 export type Example = {
   readonly lab: Lab;
@@ -32,23 +32,13 @@ export async function runExample(file: string, story: (example: Example) => Prom
 export const podOnEach = (members: readonly Member[]): Promise<readonly Placed[]> =>
   Promise.all(members.map(async member => ({ member, pod: await addPod(member, `pod${member.number}`) })));
 
-const ping = (from: Pod, address: string): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', address]).then(
-    () => true,
-    () => false,
-  );
-
 /** Until every pod has an answer from every other one, over IPv4 and IPv6. Rejects with who has none. */
 export async function untilAllReach(placed: readonly Placed[]): Promise<number> {
   const pairs = placed.flatMap(from => placed.filter(to => to !== from).map(to => ({ from, to })));
   const addresses = pairs.flatMap(({ from, to }) =>
     [to.pod.v4, to.pod.v6].flatMap(address => (address ? [{ from: from.pod, address }] : [])),
   );
-  await Promise.all(
-    addresses.map(({ from, address }) =>
-      until(`${from.name} to reach ${address}`, async () => (await ping(from, address)) || undefined, 20_000),
-    ),
-  );
+  await Promise.all(addresses.map(({ from, address }) => untilAnswers(from, address, 20_000)));
   return addresses.length;
 }
 

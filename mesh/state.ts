@@ -11,12 +11,14 @@ import type { Endpoint } from '../types.ts';
 import { FRESH_MS } from './endpoint.ts';
 
 /**
- * established: probes inside the tunnel are answered;
+ * Best first. established: probes inside the tunnel are answered;
  * pending: packets of the peer arrive, but it answers no probe; connecting: there was no answer yet;
  * retrying: there were answers, and now nothing comes; failed: so for five minutes (it goes on being tried),
  * or there is nothing to try.
  */
-export type PeerState = 'established' | 'pending' | 'connecting' | 'retrying' | 'failed';
+export const STATES = ['established', 'pending', 'connecting', 'retrying', 'failed'] as const;
+
+export type PeerState = (typeof STATES)[number];
 
 export type PeerMeasure = {
   readonly state: PeerState;

@@ -1,7 +1,8 @@
 /** What the agent knows at a scrape → samples. Pure. */
 import type { StatusReport } from '../agent/report.ts';
 import type { Config } from '../config.ts';
-import type { PeerState, PeerStatus } from '../mesh/status.ts';
+import { STATES } from '../mesh/state.ts';
+import type { PeerStatus } from '../mesh/status.ts';
 import type { MetricName, Recorded } from './table.ts';
 
 export type Sample = {
@@ -43,14 +44,6 @@ const one = (
 ): readonly Sample[] => (value === undefined ? [] : [{ name, labels, value }]);
 
 const seconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000);
-
-const STATES = [
-  'established',
-  'pending',
-  'connecting',
-  'retrying',
-  'failed',
-] as const satisfies readonly PeerState[];
 
 function shown(peers: readonly PeerStatus[], mode: Config['peerMetrics']): readonly PeerStatus[] {
   if (mode === 'none') return [];

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { record } from '../lab/capture.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
+import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
@@ -138,12 +139,6 @@ async function storm(
     await sleep(pause);
   }
 }
-
-const answers = (from: Pod, address: string): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', address]).then(
-    () => true,
-    () => false,
-  );
 
 /** Every pod from every other, both families; resolves with the milliseconds until the last one did. */
 async function allReach(pods: readonly Pod[]): Promise<number> {

@@ -11,6 +11,7 @@ import {
   untilInstalled,
   untilMeshed,
 } from '../lab/lab.ts';
+import { answers, untilAnswers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
@@ -36,14 +37,8 @@ after(async () => lab?.end());
 const annotation = (node: string, name: string): string =>
   lab.api.store.get(NODES, undefined, node).metadata.annotations?.[`weft.network/${name}`] ?? '';
 
-const answers = async (from: Pod, to: Pod): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to.v4 ?? '']).then(
-    () => true,
-    () => false,
-  );
-
 const reached = (from: Pod, to: Pod, withinMs: number): Promise<true> =>
-  until(`${from.name} to reach ${to.name}`, async () => (await answers(from, to)) || undefined, withinMs, 20);
+  untilAnswers(from, to.v4 ?? '', withinMs);
 
 test('a new address is published, an address that goes is withdrawn, and nothing in between', async () => {
   const [, b] = members as [Member, Member, Member];
@@ -90,7 +85,7 @@ test('a Node that copies another’s key harms only itself', async () => {
     (await a.status())?.excluded.find(e => e.node === 'thief' && !e.reason.includes('no spec.podCIDRs yet')),
   );
   assert.match(refused.reason, /key of the older Node node3/);
-  assert.ok(await answers(podA, podC));
+  assert.ok(await answers(podA, podC.v4 ?? ''));
   lab.api.store.remove(NODES, undefined, 'thief');
 });
 
@@ -108,7 +103,7 @@ test('a Node with the podCIDR of another is refused, with the reason', async () 
     (await a.status())?.excluded.find(e => e.node === 'double' && !e.reason.includes('no spec.podCIDRs yet')),
   );
   assert.match(refused.reason, /overlaps .* of the older Node node2/);
-  assert.ok(await answers(podA, podB));
+  assert.ok(await answers(podA, podB.v4 ?? ''));
   lab.api.store.remove(NODES, undefined, 'double');
 });
 
@@ -142,7 +137,7 @@ test('nodes lose their places in the API and get them back: the tunnels come and
   await until('node3 to be gone', async () =>
     (await members[0]?.status())?.peers.some(p => p.node === 'node3') ? undefined : true,
   );
-  assert.equal(await answers(podA, podC), false);
+  assert.equal(await answers(podA, podC.v4 ?? ''), false);
   lab.api.store.create(NODES, undefined, nodeObject(3));
   await reached(podA, podC, 15_000);
 });

@@ -15,6 +15,7 @@ import {
   untilInstalled,
   untilMeshed,
 } from '../lab/lab.ts';
+import { untilAnswers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
@@ -46,17 +47,7 @@ const peersOf = async (m: Member): Promise<readonly string[]> =>
 const connected = (m: Member): Promise<true> =>
   until(`${m.name} to be connected`, async () => (await m.status())?.api.connected || undefined, 40_000);
 
-const reached = (from: Pod, address: string): Promise<true> =>
-  until(
-    `${from.name} to reach ${address}`,
-    () =>
-      from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', address]).then(
-        () => true as const,
-        () => undefined,
-      ),
-    20_000,
-    20,
-  );
+const reached = (from: Pod, address: string): Promise<true> => untilAnswers(from, address, 20_000);
 
 const nothingInClear = async (name: string, work: () => Promise<void>): Promise<void> => {
   const capture = await record(UNDERLAY, join(lab.dir, `${name}.pcap`));

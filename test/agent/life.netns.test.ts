@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { record } from '../lab/capture.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
+import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
@@ -30,12 +31,6 @@ before(async () => {
 });
 
 after(async () => lab?.end());
-
-const answers = async (from: Pod, to: string): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to]).then(
-    () => true,
-    () => false,
-  );
 
 const lines = async (m: Member, ...argv: string[]): Promise<string[]> =>
   (await m.namespace.run(argv)).split('\n').filter(Boolean).sort();

@@ -9,6 +9,7 @@ import { STATUS_SOCKET } from '../../constants.ts';
 import { generateKey } from '../../mesh/key.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
+import { untilAnswers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
@@ -58,17 +59,7 @@ const newToken = (): string => {
   return `token-${tokens}`;
 };
 
-const reached = (from: Pod, to: Pod): Promise<true> =>
-  until(
-    `${from.name} to reach ${to.name}`,
-    () =>
-      from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to.v4 ?? '']).then(
-        () => true as const,
-        () => undefined,
-      ),
-    30_000,
-    20,
-  );
+const reached = (from: Pod, to: Pod): Promise<true> => untilAnswers(from, to.v4 ?? '', 30_000);
 
 /** On the node's own socket, as root there. */
 const post = (m: Member, path: string): Promise<number> =>

@@ -6,6 +6,7 @@ import type { Finding } from '../../host/types.ts';
 import { openFirewalls } from '../../platform/linux/firewall.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
+import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
@@ -49,12 +50,6 @@ before(async () => {
 });
 
 after(async () => lab?.end());
-
-const answers = async (from: Pod, to: string): Promise<boolean> =>
-  from.namespace.run(['ping', '-n', '-c', '1', '-W', '1', to]).then(
-    () => true,
-    () => false,
-  );
 
 const talk = async (): Promise<true | undefined> => {
   for (const [from, to] of [
