@@ -15,12 +15,17 @@ const SECOND_MS = 200;
 const PER_SECOND = 20;
 const SHARE = 0.75;
 
+/** Milliseconds in which every one of so many silent peers is asked once: a figure of one may be as old as that. */
+export const roundOf = (peers: number): number =>
+  Math.round(Math.max(SILENT_MS, (peers / (PER_SECOND * SHARE)) * 1_000));
+
 /** Milliseconds until a peer is to be asked again. `peers`: how many there are. */
 export function paceOf(m: PeerMeasure, busy: boolean, peers: number, now: number): number {
-  const regular = Math.max(busy ? BUSY_MS : SILENT_MS, (peers / (PER_SECOND * SHARE)) * 1_000);
+  const regular = Math.max(busy ? BUSY_MS : 0, roundOf(peers));
   if (m.state === 'established' && m.lost === 0) return m.answers < 2 ? SECOND_MS : regular;
   if (m.answers > 0) return SECOND_MS;
-  return now - m.wellAt < AWAY_AFTER_MS ? DOUBT_MS : Math.max(AWAY_MS, regular / 2);
+  // When the first loss is seen, the last answer is a whole round old.
+  return now - m.wellAt < regular + AWAY_AFTER_MS ? DOUBT_MS : Math.max(AWAY_MS, regular / 2);
 }
 
 type Due = { readonly name: string; readonly dueAt: number };

@@ -11,6 +11,7 @@ import { type PeerStatus, peerStatuses } from '../mesh/status.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { VERSION } from '../version.ts';
 import { type Answer, json, type Routes, text } from './http.ts';
+import { roundOf } from './pace.ts';
 import { parsePacket } from './packet.ts';
 import { parsePing } from './ping.ts';
 import type { AgentPolicy, AgentPolicyReport } from './policy.ts';
@@ -85,6 +86,8 @@ export async function statusReport(s: ReportSources) {
     clusterCidrs: outcome?.plan.clusterCidrs ?? [],
     endpoints: s.discovery.own()?.fact.endpoints ?? [],
     peers: await peers(s),
+    /** Every silent peer is asked once in so long. */
+    probes: { roundMs: roundOf(outcome?.plan.peers.length ?? 0) },
     excluded: outcome?.plan.excluded ?? [],
     warnings: outcome?.plan.warnings ?? [],
     host: s.host(),

@@ -1,5 +1,6 @@
 /** `weft status`: the mesh in a few lines, and what is wrong with it. */
 import type { StatusReport } from '../agent/report.ts';
+import { duration } from '../mesh/reasons.ts';
 import { STATES } from '../mesh/state.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
@@ -30,6 +31,12 @@ function peersText(s: Summary, paint: Paint): string {
   return all.map(state => paint(`${s.peers[state]} ${state}`, state)).join(', ') || 'none';
 }
 
+/** An established peer was so at its last answer, and nobody knows more. */
+function measuredText({ measured: { roundMs, oldestMs } }: Summary): string {
+  const round = roundMs === undefined ? '' : `silent peers every ${duration(roundMs)}; `;
+  return oldestMs === undefined ? '-' : `${round}oldest answer ${duration(oldestMs)} ago`;
+}
+
 /** Of one node alone there is more to say. */
 function ownLines(report: StatusReport | undefined): readonly (readonly [string, string])[] {
   if (report === undefined) return [];
@@ -47,6 +54,7 @@ function text(mesh: MeshReport, s: Summary, io: Io): string {
   const paint = painter(io.color);
   const facts: (readonly [string, string])[] = [
     ['peers', peersText(s, paint)],
+    ['measured', measuredText(s)],
     ['encryption', sharedText(s.engines)],
     ['MTU', sharedText(s.mtus)],
     ['addresses', `in use: ${sharedText(s.addresses)}`],
@@ -77,6 +85,7 @@ Exit code 0: every agent that was asked is ready and all its peers are establish
   "summary": {
     "ok": boolean, "nodes": number, "answered": number, "ready": number, "pods": number,
     "peers": { "established": number, "pending": number, "connecting": number, "retrying": number, "failed": number },
+    "measured": { "roundMs"?: number, "oldestMs"?: number },   // how often silent peers are asked; the oldest answer of an established one
     "versions": Shared[], "engines": Shared[], "mtus": Shared[], "addresses": Shared[], "policies": Shared[], "api": Shared[],
     "troubles": [ { "node": string, "about": string, "message": string } ]
   },                                // Shared: { "value": string, "nodes": string[] }

@@ -16,6 +16,8 @@ export type Summary = {
   readonly answered: number;
   readonly ready: number;
   readonly peers: Readonly<Record<PeerState, number>>;
+  /** How old the figures of established peers may be, and how old the oldest is. */
+  readonly measured: { readonly roundMs: number | undefined; readonly oldestMs: number | undefined };
   readonly versions: readonly Shared[];
   readonly engines: readonly Shared[];
   readonly mtus: readonly Shared[];
@@ -87,6 +89,20 @@ function ownTroubles(node: string, report: StatusReport): readonly Trouble[] {
   return [...parts, ...excluded, ...warnings, ...host, ...policy, ...api].map(t => ({ node, ...t }));
 }
 
+const most = (all: readonly (number | undefined)[]): number | undefined => {
+  const known = all.filter(ms => ms !== undefined);
+  return known.length === 0 ? undefined : known.reduce((a, b) => Math.max(a, b));
+};
+
+const measuredOf = (nodes: readonly Node[]): Summary['measured'] => ({
+  roundMs: most(nodes.map(({ report }) => report.probes?.roundMs)),
+  oldestMs: most(
+    nodes.flatMap(({ report }) =>
+      report.peers.filter(p => p.state === 'established').map(p => p.answeredAgeMs),
+    ),
+  ),
+});
+
 /** What every node says alike is said once. */
 function once(troubles: readonly Trouble[], nodes: number): readonly Trouble[] {
   const by = new Map<string, Trouble[]>();
@@ -125,6 +141,7 @@ export function summarize(mesh: MeshReport): Summary {
     answered: nodes.length,
     ready: nodes.filter(({ report }) => report.ready).length,
     peers: countStates(peers.map(edge => edge.peer)),
+    measured: measuredOf(nodes),
     versions: shared(nodes, r => r.version),
     engines: shared(nodes, engineOf),
     mtus: shared(nodes, r => String(r.mtu ?? 'unknown')),

@@ -4,7 +4,7 @@ import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
 import type { Sample } from './samples.ts';
-import { type Metric, type MetricName, metrics, type Recorded } from './table.ts';
+import { type Metric, type MetricName, metrics, RECORDED, type Recorded } from './table.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -59,15 +59,17 @@ export function openMetrics(): Metrics {
     else if (kind === 'counter') of.inc(labels, value);
   };
 
-  const collected = new Set<MetricName>();
+  const collected = [...all].filter(([name]) => !(RECORDED as readonly string[]).includes(name));
+
+  /** Peers that are gone must not stand there for ever, and what is not known is absent: a 0 would be a count that began anew. */
+  const forget = (name: string, { kind, of }: Instrument): void => {
+    of.reset();
+    if (kind !== 'histogram' && metrics[name as MetricName].labels.length === 0) of.remove();
+  };
 
   const text = async (samples: readonly Sample[]): Promise<string> => {
-    // Peers that are gone must not stand there for ever.
-    for (const name of collected) get(name).of.reset();
-    for (const sample of samples) {
-      collected.add(sample.name);
-      put(sample);
-    }
+    for (const [name, one] of collected) forget(name, one);
+    for (const sample of samples) put(sample);
     return registry.metrics();
   };
   return { record, text };

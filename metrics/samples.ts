@@ -61,6 +61,7 @@ function ofPeer(p: PeerStatus): readonly Sample[] {
     ...one('weft_peer_transmit_bytes_total', p.txBytes, peer),
     ...one('weft_peer_handshake_age_seconds', seconds(p.handshakeAgeMs), peer),
     ...one('weft_peer_rtt_seconds', seconds(p.rttMs), peer),
+    ...one('weft_peer_answer_age_seconds', seconds(p.answeredAgeMs), peer),
     ...one('weft_peer_loss_ratio', p.loss, peer),
     ...one('weft_peer_endpoint_changes_total', p.endpointChanges, peer),
   ];
@@ -71,6 +72,7 @@ function ofMesh({ status, peerMetrics }: Scrape): readonly Sample[] {
   const own = shown(peers, peerMetrics);
   return [
     ...STATES.flatMap(state => one('weft_peers', peers.filter(p => p.state === state).length, { state })),
+    ...one('weft_probe_round_seconds', seconds(status.probes.roundMs)),
     ...one('weft_peers_excluded', status.excluded.length),
     ...one('weft_warnings', status.warnings.length),
     ...own.flatMap(ofPeer),

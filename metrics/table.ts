@@ -30,6 +30,9 @@ export const metrics = {
   weft_mtu_bytes: gauge('MTU of the tunnel and of new pods.'),
   weft_pods: gauge('Pod interfaces that weft has wired on this node.'),
   weft_peers: gauge('Peers by state, over all of them whatever peerMetrics says.', 'state'),
+  weft_probe_round_seconds: gauge(
+    'Within which every silent peer is asked once; longer the more peers there are.',
+  ),
   weft_peers_excluded: gauge(
     'Nodes that are not peers, since facts are missing or an older Node holds the same.',
   ),
@@ -51,6 +54,10 @@ export const metrics = {
   weft_peer_transmit_bytes_total: counter('Bytes sent to the peer, as WireGuard counts them.', 'peer'),
   weft_peer_handshake_age_seconds: gauge('Since the last handshake; absent before the first.', 'peer'),
   weft_peer_rtt_seconds: gauge('Round trip inside the tunnel, smoothed.', 'peer'),
+  weft_peer_answer_age_seconds: gauge(
+    'Since a probe inside the tunnel to the peer was last answered: so old are its state, round trip and loss.',
+    'peer',
+  ),
   weft_peer_loss_ratio: gauge('Share of the last 20 probes that were lost.', 'peer'),
   weft_peer_endpoint_changes_total: counter('How often the peer’s endpoint has changed.', 'peer'),
   weft_peers_without_series: gauge(
@@ -113,8 +120,11 @@ export const metrics = {
 export type MetricName = keyof typeof metrics;
 
 /** Those that rooms record when something happens; all others are collected at a scrape. */
-export type Recorded =
-  | 'weft_reconcile_duration_seconds'
-  | 'weft_reconcile_errors_total'
-  | 'weft_cni_duration_seconds'
-  | 'weft_policy_program_seconds';
+export const RECORDED = [
+  'weft_reconcile_duration_seconds',
+  'weft_reconcile_errors_total',
+  'weft_cni_duration_seconds',
+  'weft_policy_program_seconds',
+] as const satisfies readonly MetricName[];
+
+export type Recorded = (typeof RECORDED)[number];

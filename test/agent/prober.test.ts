@@ -151,3 +151,18 @@ test('pace: doubt is quick, long absence slow, and many peers slower', () => {
   assert.equal(paceOf(m({ state: 'established', lost: 1 }), false, 3, 0), 1_000);
   assert.equal(paceOf(m({ state: 'failed', lost: 99 }), false, 3, 400_000), 5_000);
 });
+
+test('a thousand peers: one that goes silent is in doubt at once, though its last answer is a round old', async t => {
+  const nodes = Array.from({ length: 1_000 }, (_, n) => n);
+  const answering = new Set(nodes.map(n => `10.42.${n}.1`));
+  const { prober, pass, asked, changes } = bed(t, answering);
+  prober.follow(planOf(...nodes));
+  await pass(70_000);
+  answering.delete('10.42.7.1');
+  const from = asked.length;
+  await pass(100_000);
+  const times = asked.slice(from).flatMap(a => (a.to === '10.42.7.1' ? [a.at] : []));
+  const gaps = times.slice(1, 4).map((at, i) => at - (times[i] ?? 0));
+  assert.ok(gaps.length === 3 && gaps.every(gap => gap < 5_000), times.join());
+  assert.equal(changes.at(-1)?.peer.node, 'node7');
+});

@@ -41,6 +41,7 @@ const report = (n: number, peers: readonly Fields[], change: Fields = {}): Field
   clusterCidrs: ['10.42.0.0/16'],
   endpoints: [{ t: 'ext', a: `203.0.113.${n}:51820` }],
   peers,
+  probes: { roundMs: 5_000 },
   excluded: [],
   warnings: [],
   host: { findings: [], looks: 1 },

@@ -51,9 +51,9 @@ test('at 1,000 nodes the series of one agent stay few, and trouble is among them
     peer(`n${n}`, { state: n < 300 ? 'failed' : 'established' }),
   );
   for (const [peers, most] of [
-    [many, PEER_LIMIT * 9 + 150],
+    [many, PEER_LIMIT * 10 + 150],
     [many.slice(300), 150],
-    [many.slice(300, 300 + PEER_LIMIT), PEER_LIMIT * 9 + 150],
+    [many.slice(300, 300 + PEER_LIMIT), PEER_LIMIT * 10 + 150],
   ] as const) {
     const count = series(await recorded().text(samplesOf(scrape(peers)))).length;
     assert.ok(count <= most, `${count} series for ${peers.length} peers`);
@@ -72,7 +72,14 @@ test('peerMetrics: problem shows only those in trouble, none nobody', () => {
   assert.deepEqual([...named('none')], []);
 });
 
-test('a table that is not there leaves its counters out', () => {
-  const names = samplesOf(scrape([], { dropped: undefined })).map(s => s.name);
-  assert.ok(!names.includes('weft_plaintext_dropped_packets_total'));
+test('what is not known is absent from the text, also after it was known: a 0 would look like a new start', async () => {
+  const all = recorded();
+  const absent =
+    /^weft_(plaintext_dropped|strayed_dropped|policies|policy_failing|policy_connections|mtu_bytes)/m;
+  const { status } = scrape([]);
+  const less = { ...status, mtu: undefined, policy: { enabled: false } } as unknown as typeof status;
+  const unknown = samplesOf(scrape([], { dropped: undefined, denied: undefined, status: less }));
+  assert.doesNotMatch(await all.text(unknown), absent);
+  assert.match(await all.text(samplesOf(scrape([]))), /^weft_plaintext_dropped_packets_total 5$/m);
+  assert.doesNotMatch(await all.text(unknown), absent);
 });
