@@ -25,7 +25,7 @@ export function graphOf(mesh: MeshReport): {
 } {
   const edges = new Map<string, GraphEdge>();
   const names = new Set(mesh.nodes.map(n => n.node));
-  for (const { from, peer } of edgesOf(mesh)) {
+  for (const { from, peer } of edgesOf(mesh.nodes)) {
     names.add(peer.node);
     const [a, b] = [from, peer.node].sort() as [string, string];
     const before = edges.get(`${a} ${b}`);

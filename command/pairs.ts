@@ -2,11 +2,26 @@
 import { duration } from '../mesh/reasons.ts';
 import { type PeerState, STATES } from '../mesh/state.ts';
 import type { PeerStatus } from '../mesh/status.ts';
-import type { MeshReport, NodeReport } from './reports.ts';
 
-export type Edge = {
+/** Of a peer what is needed here; an agent of another version may leave some away. */
+type Told = {
+  readonly node: string;
+  readonly state: PeerState;
+  readonly reason?: string | undefined;
+  readonly receivedAgeMs?: number | undefined;
+  readonly publicKey?: string | undefined;
+};
+
+/** One agent's answer, or why there is none. */
+type End<P> = {
+  readonly node: string;
+  readonly report: { readonly publicKey?: string | undefined; readonly peers: readonly P[] } | undefined;
+  readonly error: string | undefined;
+};
+
+export type Edge<P = PeerStatus> = {
   readonly from: string;
-  readonly peer: PeerStatus;
+  readonly peer: P;
   /** Of the peer that is not established, with what the other end says; undefined where it is. */
   readonly reason: string | undefined;
 };
@@ -15,7 +30,7 @@ export type Edge = {
 const NOW_MS = 20_000;
 
 /** What the other end knows of the way from `from` to it. */
-function otherSide(from: string, peer: PeerStatus, other: NodeReport | undefined): string | undefined {
+function otherSide<P extends Told>(from: string, peer: P, other: End<P> | undefined): string | undefined {
   if (other === undefined) return undefined;
   if (other.report === undefined) return `the agent on ${peer.node} cannot be asked either: ${other.error}`;
   const back = other.report.peers.find(p => p.node === from);
@@ -33,7 +48,7 @@ function otherSide(from: string, peer: PeerStatus, other: NodeReport | undefined
 }
 
 /** Only of a peer from whom nothing comes does the other end know more. */
-const reasonWith = (from: string, peer: PeerStatus, other: NodeReport | undefined): string | undefined => {
+const reasonWith = <P extends Told>(from: string, peer: P, other: End<P> | undefined): string | undefined => {
   if (peer.reason === undefined) return undefined;
   const silent = peer.receivedAgeMs === undefined || peer.receivedAgeMs > NOW_MS;
   const more = silent ? otherSide(from, peer, other) : undefined;
@@ -41,7 +56,7 @@ const reasonWith = (from: string, peer: PeerStatus, other: NodeReport | undefine
 };
 
 /** One edge a direction, sorted by its ends. */
-export function edgesOf({ nodes }: MeshReport): readonly Edge[] {
+export function edgesOf<P extends Told>(nodes: readonly End<P>[]): readonly Edge<P>[] {
   const byName = new Map(nodes.map(n => [n.node, n]));
   return nodes.flatMap(({ node, report }) =>
     (report?.peers ?? []).map(peer => ({
@@ -50,6 +65,17 @@ export function edgesOf({ nodes }: MeshReport): readonly Edge[] {
       reason: reasonWith(node, peer, byName.get(peer.node)),
     })),
   );
+}
+
+/** Of one direction alone; undefined: they are no peers. */
+export function edgeOf<P extends Told>(
+  nodes: readonly End<P>[],
+  from: string,
+  to: string,
+): Edge<P> | undefined {
+  const peer = nodes.find(n => n.node === from)?.report?.peers.find(p => p.node === to);
+  const other = nodes.find(n => n.node === to);
+  return peer && { from, peer, reason: reasonWith(from, peer, other) };
 }
 
 /** How many of each state there are. */

@@ -94,7 +94,7 @@ MTU    largest packet inside the tunnel to this peer; with ! the path takes less
   run: async (args, io) => {
     const { where, json, values } = parseOptions(args, { trouble: { type: 'boolean' } });
     const mesh = await meshOf(io, where);
-    const all = edgesOf(mesh);
+    const all = edgesOf(mesh.nodes);
     const edges = all.filter(({ peer }) => !values.trouble || peer.state !== 'established');
     const unasked = mesh.nodes.flatMap(({ node, error }) => (error === undefined ? [] : [{ node, error }]));
     if (json) {

@@ -4,7 +4,7 @@ import { BRIDGE, WG_LINK } from '../constants.ts';
 import { containsIp, familyOf, parseCidr } from '../ip.ts';
 import { duration } from '../mesh/reasons.ts';
 import type { Ip } from '../types.ts';
-import { type Edge, edgesOf } from './pairs.ts';
+import { type Edge, edgeOf } from './pairs.ts';
 import type { MeshReport } from './reports.ts';
 import { millis } from './table.ts';
 import type { Target } from './target.ts';
@@ -115,7 +115,7 @@ function between(mesh: MeshReport, from: string, to: End): readonly Step[] {
   const report = reportOf(mesh, from);
   if (report === undefined)
     return [{ node: from, result: 'unknown', what: 'the agent there cannot be asked for its tunnels' }];
-  const edge = edgesOf(mesh).find(e => e.from === from && e.peer.node === to.node);
+  const edge = edgeOf(mesh.nodes, from, to.node ?? '');
   if (edge !== undefined) return tunnel(edge, to.ip);
   const excluded = report.excluded.find(e => e.node === to.node)?.reason;
   return [

@@ -3,8 +3,7 @@ import type { StatusReport } from '../agent/report.ts';
 import type { PeerState } from '../mesh/status.ts';
 import { countStates, edgesOf } from './pairs.ts';
 import type { MeshReport } from './reports.ts';
-
-export type Trouble = { readonly node: string; readonly about: string; readonly message: string };
+import { apiText, ownTroubles, type Trouble } from './troubles.ts';
 
 /** A fact and the nodes that share it; a mesh that is as it should be has one line of each. */
 export type Shared = { readonly value: string; readonly nodes: readonly string[] };
@@ -47,9 +46,6 @@ const ENGINES: Readonly<Record<string, string>> = {
 const engineOf = ({ engine }: StatusReport): string =>
   engine.kind === 'none' ? `none: ${engine.reason}` : (ENGINES[engine.kind] ?? engine.kind);
 
-const apiOf = ({ api }: StatusReport): string =>
-  api.connected ? 'connected' : `not connected: ${api.error ?? 'not yet'}`;
-
 const policyOf = ({ policy }: StatusReport): string => {
   if (policy === undefined) return 'not enforced by this version';
   if (!policy.enabled) return 'off by the setting networkPolicy';
@@ -65,29 +61,6 @@ const addressesOf = (report: StatusReport): string => {
   const words = [...new Set([...used].sort()), ...[...new Set(families)].sort()];
   return words.join(', ') || 'none';
 };
-
-/** Everything that a person should look at on one node, but its peers. */
-function ownTroubles(node: string, report: StatusReport): readonly Trouble[] {
-  const parts = report.parts
-    .filter(p => !p.ready)
-    .map(p => ({ about: p.part, message: p.reason ?? 'not ready' }));
-  const excluded = report.excluded.map(e => ({
-    about: e.node === node ? 'this node' : e.node,
-    message: `is not in the mesh: it ${e.reason}`,
-  }));
-  const warnings = report.warnings.map(w => ({
-    about: w.node === node ? 'this node' : w.node,
-    message: w.message,
-  }));
-  const host = (report.host?.findings ?? [])
-    .filter(f => f.severity !== 'info')
-    .map(f => ({ about: 'host', message: f.cure === undefined ? f.what : `${f.what}. Cure: ${f.cure}` }));
-  const api = report.api.connected ? [] : [{ about: 'API server', message: apiOf(report) }];
-  const failing = report.policy?.enabled === true ? report.policy.error : undefined;
-  const policy =
-    failing === undefined ? [] : [{ about: 'policy', message: `rules are not in the kernel: ${failing}` }];
-  return [...parts, ...excluded, ...warnings, ...host, ...policy, ...api].map(t => ({ node, ...t }));
-}
 
 const most = (all: readonly (number | undefined)[]): number | undefined => {
   const known = all.filter(ms => ms !== undefined);
@@ -124,14 +97,14 @@ export function summarize(mesh: MeshReport): Summary {
   const unasked = mesh.nodes.flatMap(({ node, error }): Trouble[] =>
     error === undefined ? [] : [{ node, about: 'agent', message: error }],
   );
-  const peers = edgesOf(mesh);
+  const peers = edgesOf(mesh.nodes);
   const broken = peers.flatMap(({ from, peer, reason }): Trouble[] =>
     peer.state === 'established'
       ? []
       : [{ node: from, about: `peer ${peer.node}`, message: `${peer.state}: ${reason}` }],
   );
   const own = once(
-    nodes.flatMap(({ node, report }) => ownTroubles(node, report)),
+    nodes.flatMap(({ node, report }) => ownTroubles(node, report).map(t => ({ node, ...t }))),
     nodes.length,
   );
   const troubles = [...unasked, ...own, ...broken];
@@ -147,7 +120,7 @@ export function summarize(mesh: MeshReport): Summary {
     mtus: shared(nodes, r => String(r.mtu ?? 'unknown')),
     addresses: shared(nodes, addressesOf),
     policies: shared(nodes, policyOf),
-    api: shared(nodes, apiOf),
+    api: shared(nodes, r => apiText(r.api)),
     pods: nodes.reduce((sum, { report }) => sum + report.pods.length, 0),
     troubles,
   };

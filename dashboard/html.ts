@@ -76,9 +76,10 @@ const peerRow = (p: ReportedPeer): string =>
     millis(p.rttMs),
     p.loss === undefined ? '–' : `${Math.round(p.loss * 100)} %`,
     age(p.handshakeAgeMs),
+    age(p.answeredAgeMs),
     bytes(p.rxBytes),
     bytes(p.txBytes),
-    String(p.pmtu ?? '–'),
+    String(p.mtu ?? '–'),
     escaped(p.reason ?? ''),
   ]);
 
@@ -90,6 +91,7 @@ const PEER_HEAD = [
   'round trip',
   'loss',
   'handshake',
+  'answered',
   'received',
   'sent',
   'path MTU',

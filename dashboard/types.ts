@@ -1,4 +1,5 @@
 /** What the dashboard shows, as data. `view.ts` makes it from the agents' answers; `html.ts` and `picture.ts` draw it. */
+import type { Told } from '../command/troubles.ts';
 import type { PeerState } from '../mesh/status.ts';
 
 /** One agent's answer, or why there is none. Only what the page shows of `/status`. */
@@ -11,12 +12,6 @@ export type Report = {
   readonly error: string | undefined;
 };
 
-export type ReportedPart = {
-  readonly part: string;
-  readonly ready: boolean;
-  readonly reason?: string | undefined;
-};
-
 export type ReportedPeer = {
   readonly node: string;
   readonly state: PeerState;
@@ -24,24 +19,23 @@ export type ReportedPeer = {
   readonly endpoint?: string | undefined;
   readonly path: string;
   readonly handshakeAgeMs?: number | undefined;
+  readonly receivedAgeMs?: number | undefined;
+  readonly answeredAgeMs?: number | undefined;
   readonly rttMs?: number | undefined;
   readonly loss?: number | undefined;
-  readonly pmtu?: number | undefined;
+  readonly mtu?: number | undefined;
   readonly rxBytes: number;
   readonly txBytes: number;
 };
 
-export type ReportedStatus = {
+export type ReportedStatus = Told & {
   readonly version: string;
   readonly ready: boolean;
-  readonly parts: readonly ReportedPart[];
   readonly engine: { readonly kind: string; readonly reason?: string | undefined };
   readonly mtu?: number | undefined;
   readonly podCidrs: readonly string[];
   readonly endpoints: readonly unknown[];
   readonly peers: readonly ReportedPeer[];
-  readonly excluded: readonly { readonly node: string; readonly reason: string }[];
-  readonly warnings: readonly { readonly node: string; readonly message: string }[];
   readonly pods: readonly unknown[];
 };
 

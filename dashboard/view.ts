@@ -1,4 +1,6 @@
 /** Agents' answers → what is shown. Pure; the order of the answers does not matter. */
+import { edgesOf } from '../command/pairs.ts';
+import { ownTroubles } from '../command/troubles.ts';
 import { type PeerState, STATES } from '../mesh/state.ts';
 import { type Circle, layout, type Point } from './layout.ts';
 import type { LinkView, NodeState, NodeView, Problem, Report, ReportedPeer, View } from './types.ts';
@@ -9,13 +11,7 @@ const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 const reasonsOf = ({ node, status, error }: Report): readonly string[] => {
   if (status === undefined) return error === undefined ? [] : [error];
-  return [
-    ...status.parts
-      .filter(p => !p.ready)
-      .map(p => (p.reason ? `${p.part}: ${p.reason}` : `${p.part} is not ready`)),
-    ...status.excluded.map(e => `${e.node === node ? 'this node' : e.node} ${e.reason}`),
-    ...status.warnings.map(w => (w.node === node ? w.message : `${w.node}: ${w.message}`)),
-  ];
+  return ownTroubles(node, status).map(({ about, message }) => `${about}: ${message}`);
 };
 
 const stateOf = ({ status }: Report, reasons: readonly string[]): NodeState => {
@@ -65,14 +61,15 @@ function linkView(pair: string, sides: readonly Side[]): LinkView {
   };
 }
 
-const problemsOf = (sides: readonly Side[]): readonly Problem[] =>
-  sides
+/** In the words of `weft peers`, with what the other end says. */
+const problemsOf = (reports: readonly Report[]): readonly Problem[] =>
+  edgesOf(reports.map(({ node, status, error }) => ({ node, report: status, error })))
     .filter(({ peer }) => peer.state !== 'established')
-    .map(({ from, peer }) => ({
+    .map(({ from, peer, reason }) => ({
       from,
       to: peer.node,
       state: peer.state,
-      reason: peer.reason ?? 'the agent gives no reason',
+      reason: reason ?? 'the agent gives no reason',
     }))
     .sort(
       (a, b) =>
@@ -114,7 +111,7 @@ export function viewOf(given: readonly Report[]): View {
   return {
     nodes: reports.map(r => nodeView(r, points.get(r.node) as Point)),
     links,
-    problems: problemsOf(sides),
+    problems: problemsOf(given),
     locations: groups.map(([name], n) => ({ name, ...(circles[n] as Circle) })),
     states: count(links),
   };

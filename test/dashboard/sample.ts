@@ -9,6 +9,8 @@ const peer = (node: string, n: number, trouble: Trouble = {}): ReportedPeer => (
   endpoint: `203.0.113.${n}:51820`,
   path: 'direct',
   handshakeAgeMs: 40_000,
+  answeredAgeMs: 4_000,
+  mtu: 1312,
   rttMs: 12.345,
   loss: 0,
   rxBytes: 1536,

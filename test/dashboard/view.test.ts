@@ -36,7 +36,10 @@ describe('the view', () => {
     assert.equal(view.links.find(l => l.a === 'node01' && l.b === 'node02')?.state, 'failed');
     assert.deepEqual(
       view.problems.map(p => `${p.from}→${p.to} ${p.reason}`),
-      ['node02→node01 no endpoint', 'node01→node02 no handshake yet'],
+      [
+        'node02→node01 no endpoint; node01 has received nothing from node02 either: both ways are cut',
+        'node01→node02 no handshake yet; node02 has received nothing from node01 either: both ways are cut',
+      ],
     );
     assert.deepEqual(view.states, { established: 2, connecting: 0, pending: 0, retrying: 0, failed: 1 });
   });
@@ -54,6 +57,23 @@ describe('the view', () => {
       view.nodes.map(n => `${n.name} ${n.state}`),
       ['node01 ready', 'node02 ready', 'node03 unknown'],
     );
+  });
+
+  test('what weft status calls wrong with a node is trouble here too: its host, its API server, its policies', () => {
+    const told = {
+      host: { findings: [{ severity: 'error', what: 'port 51820 is taken', cure: 'free it' }] },
+      api: { connected: false, error: 'connection refused' },
+      policy: { enabled: true, error: 'nft: No such file' },
+    };
+    const [first, ...rest] = sample(3, ['a']) as [Report, ...Report[]];
+    const view = viewOf([{ ...first, status: first.status && { ...first.status, ...told } }, ...rest]);
+    assert.equal(view.nodes[0]?.state, 'trouble');
+    assert.deepEqual(view.nodes[0]?.reasons, [
+      'host: port 51820 is taken. Cure: free it',
+      'policy: rules are not in the kernel: nft: No such file',
+      'API server: not connected: connection refused',
+    ]);
+    assert.doesNotMatch(content(view, undefined), /All well/);
   });
 
   test('the order of the answers does not matter', () => {
@@ -87,6 +107,12 @@ describe('the layout', () => {
 });
 
 describe('the page', () => {
+  test('of a chosen node each peer has the MTU of its path and the age of its last answer', () => {
+    const html = content(viewOf(sample(2, ['a'])), 'node01');
+    assert.match(html, /<td>1312<\/td>/);
+    assert.match(html, /<td>4 s ago<\/td>/);
+  });
+
   test('what nodes say is text, never markup', () => {
     const evil = '<script>alert(1)</script>"\'';
     const reports = sample(2, [evil], { '1→2': { state: 'failed', reason: evil } });
