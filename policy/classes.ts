@@ -3,9 +3,10 @@
  * only pods whose labels or whose namespace's policies changed are looked at.
  */
 import { familyOf } from '../ip.ts';
+import { identityOf } from './identity.ts';
 import { type Class, classKey, classOf } from './parts.ts';
 import { matches } from './select.ts';
-import type { Direction, Pod, PodKey, Policy } from './types.ts';
+import type { Direction, Pod, Policy } from './types.ts';
 
 /** `class` is undefined where the policies let everything pass. */
 type Known = { readonly policies: readonly Policy[]; readonly class: Class | undefined };
@@ -24,7 +25,7 @@ type Memory = {
   readonly egress: Known | undefined;
 };
 
-export const byKey = <T extends { readonly key: string }>(a: T, b: T): number =>
+const byKey = <T extends { readonly key: string }>(a: T, b: T): number =>
   a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 
 export const sameList = <T>(a: readonly T[] | undefined, b: readonly T[]): a is readonly T[] =>
@@ -32,13 +33,13 @@ export const sameList = <T>(a: readonly T[] | undefined, b: readonly T[]): a is 
 
 const NONE: readonly Policy[] = [];
 
-/** `own` sorted by key. */
+/** `own` sorted. */
 export type Classes = (own: readonly Pod[], policies: readonly Policy[]) => readonly Bound[];
 
 export function newClasses(): Classes {
   let byNamespace: ReadonlyMap<string, readonly Policy[]> = new Map();
   let last: readonly Policy[] = [];
-  let pods: ReadonlyMap<PodKey, Memory> = new Map();
+  let pods: ReadonlyMap<string, Memory> = new Map();
   const classes = new Map<string, Known>();
 
   const learn = (policies: readonly Policy[]): void => {
@@ -79,7 +80,7 @@ export function newClasses(): Classes {
 
   const remember = (pod: Pod): Memory => {
     const policies = byNamespace.get(pod.namespace) ?? NONE;
-    const old = pods.get(pod.key);
+    const old = pods.get(identityOf(pod));
     return old?.pod === pod && old.policies === policies ? old : look(pod, policies);
   };
 
@@ -90,7 +91,7 @@ export function newClasses(): Classes {
 
   return (own, policies) => {
     learn(policies);
-    pods = new Map(own.map(pod => [pod.key, remember(pod)]));
+    pods = new Map(own.map(pod => [identityOf(pod), remember(pod)]));
     forgetUnused();
     return [...pods.values()].map(({ pod, ingress, egress }) => ({
       pod,

@@ -6,8 +6,9 @@
 import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { boxesOf, disjoint, networkWithout } from './boxes.ts';
-import { type Bound, byKey, newClasses, sameList } from './classes.ts';
+import { type Bound, newClasses, sameList } from './classes.ts';
 import { newGroups } from './groups.ts';
+import { byIdentity } from './identity.ts';
 import { newNodes } from './nodes.ts';
 import type { Class, GroupSpec } from './parts.ts';
 import type { Box, Chain, ChainId, Cluster, Direction, Entry, Group, RuleSet, Target } from './types.ts';
@@ -52,7 +53,7 @@ function build(one: Class, groupOf: GroupOf, old: Built | undefined): Built {
   return { class: one, groups, chain };
 }
 
-/** Of two pods with one address the later name wins; what is not known wins over both. */
+/** Of two pods with one address the later identity wins; what is not known wins over both. */
 function targets(
   bound: readonly Bound[],
   direction: Direction,
@@ -94,7 +95,7 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
   return cluster => {
     nodes.update(cluster.nodes, cluster.self);
     pods.update(cluster.pods, cluster.namespaces);
-    const own = [...pods.pods.values()].filter(pod => pod.node === cluster.self).sort(byKey);
+    const own = [...pods.pods.values()].filter(pod => pod.node === cluster.self).sort(byIdentity);
     const bound = classes(own, cluster.policies);
     const used = distinct(bound);
     const old = built;

@@ -4,6 +4,7 @@
  */
 import { containsIp, familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
+import { byIdentity } from './identity.ts';
 import { resolvePort } from './parts.ts';
 import { matches } from './select.ts';
 import type {
@@ -26,7 +27,7 @@ import type {
 const isPlain = (pod: Pod): boolean => !pod.done && !pod.hostNetwork;
 
 const podsAt = ({ pods }: Cluster, ip: Ip): readonly Pod[] =>
-  pods.filter(pod => isPlain(pod) && pod.ips.includes(ip)).sort((a, b) => (a.key < b.key ? -1 : 1));
+  pods.filter(pod => isPlain(pod) && pod.ips.includes(ip)).sort(byIdentity);
 
 const isOf = (node: NodeFacts | undefined, ip: Ip): boolean =>
   node !== undefined && (node.addresses.includes(ip) || node.gateways.includes(ip));

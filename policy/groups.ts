@@ -6,9 +6,10 @@
 import { ipToNumber } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { networkWithout } from './boxes.ts';
+import { byIdentity, identityOf } from './identity.ts';
 import type { GroupSpec as AnySpec } from './parts.ts';
 import { addToIndex, candidates, type LabelIndex, matches, removeFromIndex } from './select.ts';
-import type { Group, Labels, Namespace, Pod, PodKey } from './types.ts';
+import type { Group, Labels, Namespace, Pod } from './types.ts';
 
 /** A pod that was, is, or both. */
 type Change = { readonly old: Pod | undefined; readonly now: Pod | undefined };
@@ -22,8 +23,8 @@ type Entry = { readonly spec: GroupSpec; group: PodGroup };
 export type Groups = {
   /** Says what there is now; lists in any order. */
   readonly update: (pods: readonly Pod[], namespaces: readonly Namespace[]) => void;
-  /** Live pods with an address of their own, by key. */
-  readonly pods: ReadonlyMap<PodKey, Pod>;
+  /** Live pods with an address of their own, by identity. */
+  readonly pods: ReadonlyMap<string, Pod>;
   readonly get: (spec: GroupSpec) => Group;
   /** Forgets groups that are not among these keys. */
   readonly keep: (keys: ReadonlySet<string>) => void;
@@ -39,12 +40,9 @@ function sameLabels(a: Labels, b: Labels): boolean {
   return true;
 }
 
+/** Of one identity. */
 const samePod = (a: Pod, b: Pod): boolean =>
-  a.node === b.node &&
-  a.ips.length === b.ips.length &&
-  a.ips.every((ip, n) => ip === b.ips[n]) &&
-  sameLabels(a.labels, b.labels) &&
-  JSON.stringify(a.ports) === JSON.stringify(b.ports);
+  a.node === b.node && sameLabels(a.labels, b.labels) && JSON.stringify(a.ports) === JSON.stringify(b.ports);
 
 type Members = Map<Ip, readonly Pod[]>;
 
@@ -56,17 +54,15 @@ function without(members: Members, pod: Pod): void {
   }
 }
 
-const byKey = (a: Pod, b: Pod): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
-
 function withPod(members: Members, pod: Pod, ips: readonly Ip[]): void {
-  for (const ip of ips) members.set(ip, [...(members.get(ip) ?? []), pod].sort(byKey));
+  for (const ip of ips) members.set(ip, [...(members.get(ip) ?? []), pod].sort(byIdentity));
 }
 
 const isMember = (members: ReadonlyMap<Ip, readonly Pod[]>, pod: Pod): boolean =>
   pod.ips.some(ip => members.get(ip)?.includes(pod) === true);
 
 export function newGroups(): Groups {
-  const pods = new Map<PodKey, Pod>();
+  const pods = new Map<string, Pod>();
   const byNamespace = new Map<string, Set<Pod>>();
   const byLabel: LabelIndex<Pod> = new Map();
   let namespaces: ReadonlyMap<string, Namespace> = new Map();
@@ -77,7 +73,7 @@ export function newGroups(): Groups {
   let lastSpaces: readonly Namespace[] | undefined;
 
   const forget = (pod: Pod): void => {
-    pods.delete(pod.key);
+    pods.delete(identityOf(pod));
     const own = byNamespace.get(pod.namespace);
     own?.delete(pod);
     if (own?.size === 0) byNamespace.delete(pod.namespace);
@@ -85,7 +81,7 @@ export function newGroups(): Groups {
   };
 
   const learn = (pod: Pod): void => {
-    pods.set(pod.key, pod);
+    pods.set(identityOf(pod), pod);
     byNamespace.set(pod.namespace, (byNamespace.get(pod.namespace) ?? new Set()).add(pod));
     addToIndex(byLabel, pod.labels, pod);
   };
@@ -144,14 +140,14 @@ export function newGroups(): Groups {
 
   const podChanges = (list: readonly Pod[]): readonly Change[] => {
     const changes: Change[] = [];
-    const seen = new Map<PodKey, Pod>();
-    for (const pod of list) if (isPeer(pod)) seen.set(pod.key, pod);
-    for (const pod of seen.values()) {
-      const old = pods.get(pod.key);
+    const seen = new Map<string, Pod>();
+    for (const pod of list) if (isPeer(pod)) seen.set(identityOf(pod), pod);
+    for (const [id, pod] of seen) {
+      const old = pods.get(id);
       if (old !== pod && (old === undefined || !samePod(old, pod))) changes.push({ old, now: pod });
     }
     if (pods.size + changes.length > seen.size)
-      for (const old of pods.values()) if (!seen.has(old.key)) changes.push({ old, now: undefined });
+      for (const [id, old] of pods) if (!seen.has(id)) changes.push({ old, now: undefined });
     return changes;
   };
 

@@ -45,16 +45,23 @@ function withLease(
   return { ...pod, ips, done: false };
 }
 
+/** A pod as it was given out, and the shown one that it was made from. */
+type Given = { readonly given: Pod; readonly from: Pod; readonly uid: string };
+
+/** Not every runtime gives a UID. */
+const isOf = ({ given, uid }: Given, pod: NonNullable<Wired['pod']>): boolean =>
+  uid === pod.uid && given.namespace === pod.namespace && given.name === pod.name;
+
 /** Remembers; each call gets all attachments and all shown pods of now. Unchanged pods are the same objects. */
 export function newOwnPods(): (wired: readonly Wired[], shown: readonly Shown[]) => OwnPods {
-  /** By first address: the pod as it was given out, and the shown one that it was made from. */
-  let memory = new Map<Ip, { readonly given: Pod; readonly from: Pod; readonly uid: string }>();
+  /** By first address. */
+  let memory = new Map<Ip, Given>();
   let bare = new Map<Pod, Pod>();
 
   return (wired, shown) => {
     const find = finder(shown);
     const taken = new Set(wired.flatMap(one => one.ips));
-    const next: typeof memory = new Map();
+    const next = new Map<Ip, Given>();
     const attached = new Set<Pod>();
     const pods: Pod[] = [];
     const unknown: Ip[] = [];
@@ -62,8 +69,7 @@ export function newOwnPods(): (wired: readonly Wired[], shown: readonly Shown[])
       const [first] = ips;
       if (pod === undefined || first === undefined) continue;
       const before = memory.get(first);
-      const mine =
-        before !== undefined && before.uid === pod.uid && before.given.name === pod.name ? before : undefined;
+      const mine = before !== undefined && isOf(before, pod) ? before : undefined;
       const found = find(pod);
       if (found !== undefined) attached.add(found);
       const from = found ?? mine?.from;

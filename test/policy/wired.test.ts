@@ -1,10 +1,11 @@
 /** Own pods by lease: what the API says and what the node knows, put together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod } from '../../policy/types.ts';
+import { newCompiler } from '../../policy/compile.ts';
+import type { Pod, RuleSet } from '../../policy/types.ts';
 import { newOwnPods, type Shown, type Wired } from '../../policy/wired.ts';
 import type { Ip } from '../../types.ts';
-import { podObject, toPod } from './clusters.ts';
+import { podObject, toPod, toPolicy } from './clusters.ts';
 
 const shown = (name: string, ips: readonly string[] = [], runtimeUid = `x-${name}`): Shown => ({
   pod: toPod(podObject('x', name, 'node1', ips)),
@@ -77,4 +78,36 @@ test('pods that did not change are the same objects', () => {
   const first = own(leases, all).pods;
   const second = own(leases, all).pods;
   for (const [n, pod] of first.entries()) assert.equal(second[n], pod);
+});
+
+const CLOSED = toPolicy({ metadata: { namespace: 'x', name: 'closed' }, spec: { podSelector: {} } });
+
+const closed = (pods: readonly Pod[]): RuleSet =>
+  newCompiler()({ self: 'node1', policies: [CLOSED], pods, namespaces: [], nodes: [], unknown: [] });
+
+test('a pod that still ends is isolated beside the next one of its name, here or on another node', () => {
+  const own = newOwnPods();
+  const last = wired('a', ['10.42.1.2'], 'last');
+  own([last], [shown('a', [], 'last')]);
+  const next = { ...shown('a', ['10.42.1.3'], 'next').pod, uid: 'next' };
+  const here = own([last, wired('a', ['10.42.1.3'], 'next')], [{ pod: next, runtimeUid: 'next' }]);
+  assert.deepEqual([...closed(here.pods).ingress.keys()].sort(), ['10.42.1.2', '10.42.1.3']);
+  const there = { ...next, node: 'node2', ips: ['10.42.2.3' as Ip] };
+  const { pods } = own([last], []);
+  assert.deepEqual([...closed([...pods, there]).ingress.keys()], ['10.42.1.2']);
+});
+
+test('two wires of one pod are isolated alike', () => {
+  const { pods } = newOwnPods()(
+    [wired('a', ['10.42.1.2', 'fd42::2']), wired('a', ['10.42.1.3', 'fd42::3'])],
+    [shown('a', ['10.42.1.2', 'fd42::2'])],
+  );
+  assert.deepEqual([...closed(pods).ingress.keys()].sort(), ['10.42.1.2', '10.42.1.3', 'fd42::2', 'fd42::3']);
+});
+
+test('without UIDs a pod of another namespace with the same name and address is another pod', () => {
+  const own = newOwnPods();
+  own([wired('a', ['10.42.1.2'], '')], [shown('a')]);
+  const other = { ips: ['10.42.1.2' as Ip], pod: { namespace: 'y', name: 'a', uid: '' } };
+  assert.deepEqual(own([other], [shown('a')]).unknown, ['10.42.1.2']);
 });

@@ -161,14 +161,16 @@ export const pod = (n: number): fc.Arbitrary<RawPod> =>
   fc
     .record({
       namespace: fc.constantFrom(...SPACES),
+      // Names come back while their last bearer still ends: a pod is its UID.
+      name: fc.constantFrom(`p${n}`, 'again'),
       labels,
       node: fc.nat(1),
       ports: containerPorts,
       hostNetwork: fc.constantFrom(false, false, false, false, true),
       phase: fc.constantFrom('Running', 'Running', 'Running', 'Pending', 'Succeeded', 'Failed'),
     })
-    .map(({ namespace, labels: own, node, ports, hostNetwork, phase }) => ({
-      metadata: { namespace, name: `p${n}`, uid: `uid-${n}`, labels: own },
+    .map(({ namespace, name, labels: own, node, ports, hostNetwork, phase }) => ({
+      metadata: { namespace, name, uid: `uid-${n}`, labels: own },
       spec: { nodeName: `n${node}`, hostNetwork, containers: [{ ports }] },
       status: {
         phase,
