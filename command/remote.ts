@@ -48,21 +48,18 @@ function byNode(pods: readonly Pod[]): readonly AgentRef[] {
   return [...refs.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
 }
 
+type Env = Readonly<Record<string, string | undefined>>;
+
 /** As kubectl looks for it, except that of several files in KUBECONFIG the first is taken. */
-function kubeconfigOf(where: Where, env: Readonly<Record<string, string | undefined>>): string {
+function kubeconfigOf(where: Where, env: Env, otherwise: string): string {
   const inHome = join(env.HOME ?? homedir(), '.kube', 'config');
   const path = where.kubeconfig ?? env.KUBECONFIG?.split(':').find(Boolean) ?? inHome;
-  if (!existsSync(path))
-    throw new Error(
-      `there is no kubeconfig ${path}: say --kubeconfig FILE, or run as root on a node whose agent is running`,
-    );
+  if (!existsSync(path)) throw new Error(`there is no kubeconfig ${path}: say --kubeconfig FILE${otherwise}`);
   return path;
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
-
-const accessOf = (where: Where, env: Env): Promise<Access> =>
-  findAccess({ kubeconfig: kubeconfigOf(where, env), context: where.context }, env);
+const accessOf = (where: Where, env: Env, otherwise = ''): Promise<Access> =>
+  findAccess({ kubeconfig: kubeconfigOf(where, env, otherwise), context: where.context }, env);
 
 /** Rejects with what is missing. */
 export const openClient = async (where: Where, env: Env): Promise<Client> =>
@@ -70,7 +67,7 @@ export const openClient = async (where: Where, env: Env): Promise<Client> =>
 
 /** Rejects with what is missing. */
 export async function openRemote(where: Where, env: Env): Promise<Agents> {
-  const access = await accessOf(where, env);
+  const access = await accessOf(where, env, ', or run as root on a node whose agent is running');
   const client = clientOf(access, TIMEOUT_MS);
   const exec = openExec(access, where.namespace);
   let refs: Promise<readonly AgentRef[]> | undefined;

@@ -17,6 +17,8 @@ export type End = {
   readonly node: string | undefined;
   /** Host end of the pod's veth. */
   readonly link: string | undefined;
+  /** The node whose own address it is, as of a hostNetwork pod. */
+  readonly host?: string | undefined;
 };
 
 export type Step = {
@@ -45,10 +47,11 @@ function nodeOf({ nodes }: MeshReport, ip: Ip): string | undefined {
 }
 
 /** The addresses of a target, IPv4 first. Empty: no agent knows the pod. */
-export function endsOf(mesh: MeshReport, { who }: Target): readonly End[] {
+export function endsOf(mesh: MeshReport, { who }: Pick<Target, 'who'>): readonly End[] {
   const leases = mesh.nodes.flatMap(({ node, report }) =>
     (report?.pods ?? []).map(lease => ({ node, lease })),
   );
+  if (who.kind === 'service') return [];
   if (who.kind === 'pod') {
     const name = `${who.namespace}/${who.name}`;
     return leases
@@ -127,7 +130,7 @@ function between(mesh: MeshReport, from: string, to: End): readonly Step[] {
   ];
 }
 
-function outside(mesh: MeshReport, from: string, { ip }: End): readonly Step[] {
+function outside(mesh: MeshReport, from: string, { ip, host }: End, lookup: string): readonly Step[] {
   const report = reportOf(mesh, from);
   if (report !== undefined && inCidrs(report.clusterCidrs, ip))
     return [
@@ -137,17 +140,17 @@ function outside(mesh: MeshReport, from: string, { ip }: End): readonly Step[] {
         what: `${ip} is of the cluster’s pod network, but of no node’s podCIDR: the route is “unreachable”`,
       },
     ];
-  return [
-    {
-      node: from,
-      result: 'unknown',
-      what: `${ip} is outside the pod network: where it is a Service, kube-proxy chooses a pod first (explain that one); else it leaves by the node’s own routes with the node’s address, unless masquerade is off`,
-    },
-  ];
+  const what =
+    host === undefined
+      ? `${ip} is outside the pod network; ${lookup}. It leaves by the node’s own routes with the node’s address, unless masquerade is off`
+      : `${ip} is ${host}’s own address: it leaves by the node’s own routes with the node’s address, and by no tunnel`;
+  return [{ node: from, result: host === from ? 'ok' : 'unknown', what }];
 }
 
-/** Step by step, without policy. */
-export function routeOf(mesh: MeshReport, from: End, to: End): readonly Step[] {
+const NOT_LOOKED_UP = 'where it is a Service, kube-proxy chooses a pod first (explain that one)';
+
+/** Step by step, without policy. `lookup`: what is known of an outer address as a Service's. */
+export function routeOf(mesh: MeshReport, from: End, to: End, lookup = NOT_LOOKED_UP): readonly Step[] {
   const { node } = from;
   if (node === undefined)
     return [
@@ -157,7 +160,7 @@ export function routeOf(mesh: MeshReport, from: End, to: End): readonly Step[] {
         what: `${from.ip} is of no node’s podCIDR: what it sends is not weft’s to know`,
       },
     ];
-  if (to.node === undefined) return [leaves(mesh, from, node), ...outside(mesh, node, to)];
+  if (to.node === undefined) return [leaves(mesh, from, node), ...outside(mesh, node, to, lookup)];
   const here = to.node === node;
   const middle = here ? [] : between(mesh, node, to);
   return [leaves(mesh, from, node), ...middle, arrives(mesh, to, to.node)];
