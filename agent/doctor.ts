@@ -1,14 +1,13 @@
 /** `GET /doctor`: looks at this node and asks the API server, changes nothing, and says what it finds. */
-import { existsSync } from 'node:fs';
-import { release } from 'node:os';
 import type { Config } from '../config.ts';
-import { ANNOTATION_PREFIX, NFT_TABLE } from '../constants.ts';
+import { ANNOTATION_PREFIX } from '../constants.ts';
 import { messageOf } from '../discovery/api-error.ts';
 import type { Client } from '../discovery/client.ts';
 import { RIGHTS, type Right } from '../discovery/rights.ts';
 import { checks } from '../doctor/checks.ts';
 import type { Diagnosis, NodeFacts } from '../doctor/types.ts';
 import type { Kernel } from '../platform/linux/types.ts';
+import { attempt, readKernelFacts } from './kernelfacts.ts';
 import { getLocal } from './local.ts';
 import type { StatusReport } from './report.ts';
 
@@ -19,27 +18,6 @@ type Deps = {
   readonly nodeName: string;
   readonly status: () => Promise<StatusReport>;
 };
-
-const MODULES = ['ifb', 'sch_tbf'];
-
-const SYSCTLS = [
-  'ipv4/ip_forward',
-  'ipv6/conf/all/forwarding',
-  'ipv6/conf/all/disable_ipv6',
-  'netfilter/nf_conntrack_count',
-  'netfilter/nf_conntrack_max',
-];
-
-/** What cannot be asked is undefined. */
-const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => work().catch(() => undefined);
-
-const tableThere = async (kernel: Kernel, family: string): Promise<boolean> =>
-  (await attempt(() => kernel.nft.counters(family, NFT_TABLE))) !== undefined;
-
-async function readSysctls(kernel: Kernel): Promise<Readonly<Record<string, string | undefined>>> {
-  const read = async (key: string) => [key, await attempt(() => kernel.sysctls.read(key))] as const;
-  return Object.fromEntries(await Promise.all(SYSCTLS.map(read)));
-}
 
 const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
@@ -99,23 +77,18 @@ const askProxy = async (): Promise<string | undefined> => {
 };
 
 async function gather({ config, kernel, client, nodeName, status }: Deps): Promise<NodeFacts> {
-  const [report, mesh, spoofing, sysctls, proxyMode, guarded, node, rights] = await Promise.all([
+  const [report, facts, proxyMode, guarded, node, rights] = await Promise.all([
     status(),
-    tableThere(kernel, 'inet'),
-    tableThere(kernel, 'bridge'),
-    readSysctls(kernel),
+    readKernelFacts(kernel),
     askProxy(),
     isGuarded(client, nodeName),
     askNode(client, nodeName),
     Promise.all(RIGHTS.map(right => askRight(client, right))),
   ]);
   return {
+    ...facts,
     status: report,
-    kernelRelease: release(),
-    tables: { mesh, spoofing },
     antiSpoofing: config.antiSpoofing,
-    modules: Object.fromEntries(MODULES.map(name => [name, existsSync(`/sys/module/${name}`)])),
-    sysctls,
     proxyMode,
     rights,
     guarded,

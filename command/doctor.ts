@@ -1,10 +1,12 @@
 /** `weft doctor`: everything that weft needs, looked at on every node, and the cure for what is not so. */
 import type { Check, Diagnosis, Grade } from '../doctor/types.ts';
+import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
+import type { BareOptions } from './bare.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import { wrap } from './table.ts';
-import { EXIT, type Io, type Verb } from './types.ts';
+import { EXIT, type Io, type Verb, type Where } from './types.ts';
 
 type Finding = Check & { readonly nodes: readonly string[] };
 
@@ -63,18 +65,82 @@ function lines(finding: Finding, asked: number, io: Io, paint: Paint): string {
   return `${mark}  ${wrap(who(finding, asked) + finding.what, width, INDENT)}${cure}\n`;
 }
 
+/** What was found, of how many nodes, and who could not be asked. */
+type Seen = {
+  readonly findings: readonly Finding[];
+  readonly nodes: number;
+  readonly unasked: readonly { readonly node: string; readonly error: string }[];
+};
+
+async function alone(io: Io, options: BareOptions): Promise<Seen> {
+  const { node, checks } = await io.bare(options);
+  return { findings: grouped(checks.map(check => ({ node, check }))), nodes: 1, unasked: [] };
+}
+
+async function readAll(agents: Agents, node: string | undefined): Promise<Seen> {
+  const began = Date.now();
+  const answers = await askAll(agents, '/doctor', node, 30_000);
+  const unasked = answers.flatMap(a => (a.ok ? [] : [{ node: a.node, error: a.error }]));
+  if (unasked.length === answers.length)
+    throw new Error(`no agent answers; ${unasked[0]?.node}: ${unasked[0]?.error}`);
+  const ended = Date.now();
+  const all = answers.flatMap(a => {
+    if (!a.ok) return [];
+    const diagnosis = a.value as Diagnosis;
+    return [...diagnosis.checks, clock(diagnosis, began, ended)].map(check => ({ node: a.node, check }));
+  });
+  return { findings: grouped(all), nodes: answers.length - unasked.length, unasked };
+}
+
+/** On a node whose agent does not answer, what can be seen without it. */
+async function asked(io: Io, where: Where, bare: BareOptions): Promise<Seen> {
+  const agents = await io.agents(where);
+  try {
+    return await readAll(agents, where.node);
+  } catch (error) {
+    if (agents.kind === 'remote') throw error;
+    return await alone(io, bare);
+  } finally {
+    agents.close();
+  }
+}
+
+const isWrong = ({ grade }: Finding): boolean => grade === 'error' || grade === 'warning';
+
+function say(
+  { findings, nodes, unasked }: Seen,
+  io: Io,
+  how: { readonly json: boolean; readonly quiet: boolean },
+): number {
+  const shown = how.quiet ? findings.filter(isWrong) : findings;
+  const paint = painter(io.color);
+  if (how.json) io.out(`${JSON.stringify({ findings: shown, unasked }, undefined, 2)}\n`);
+  else {
+    io.out(shown.map(f => lines(f, nodes, io, paint)).join(''));
+    io.out(unasked.map(u => `${paint('ERROR', 'failed')}  ${u.node} cannot be asked: ${u.error}\n`).join(''));
+  }
+  return unasked.length === 0 && !findings.some(isWrong) ? EXIT.ok : EXIT.trouble;
+}
+
 export const doctor: Verb = {
   name: 'doctor',
   summary: 'all that weft needs of each node, and the cure for what is not so',
   usage: `  {weft} doctor [--quiet] [OPTIONS]
+  {weft} doctor --local [--host DIR] [--config FILE]    on a node, as root: without its agent
 
   -q, --quiet           only errors and warnings
+      --local           look at this machine itself; so it is done, too, where root asks on a node
+                        whose agent does not answer
+      --host DIR        with --local: the host's file system is mounted at DIR (in a pod)
+      --config FILE     with --local: the agent's settings (default /etc/weft/config.json, if it is there)
   -o, --output json     for programs
 ${WHERE_USAGE}
 
 Looks at the kernel's features and what is lost without each, forwarding, firewalls of others, other
 network plugins, UDP reachability, MTU of the paths, clocks, the container runtime's directories, pod
 and cluster CIDRs, kube-proxy's mode, the agent's rights and the admission policy. It changes nothing.
+Without an agent: why it cannot be asked, settings, key, tunnels' sessions, wires, routes, plugin files,
+kernel, firewalls. docs/troubleshooting.md says how to run it on a node whose agent does not start.
 Exit code 1: there are errors or warnings.`,
   json: `{
   "findings": [ {
@@ -86,34 +152,18 @@ Exit code 1: there are errors or warnings.`,
   "unasked": [ { "node": string, "error": string } ]
 }`,
   run: async (args, io) => {
-    const { where, json, values } = parseOptions(args, { quiet: { type: 'boolean', short: 'q' } });
-    const agents = await io.agents(where);
-    try {
-      const began = Date.now();
-      const answers = await askAll(agents, '/doctor', where.node, 30_000);
-      const unasked = answers.flatMap(a => (a.ok ? [] : [{ node: a.node, error: a.error }]));
-      if (unasked.length === answers.length)
-        throw new Error(`no agent answers; ${unasked[0]?.node}: ${unasked[0]?.error}`);
-      const ended = Date.now();
-      const all = answers.flatMap(a => {
-        if (!a.ok) return [];
-        const diagnosis = a.value as Diagnosis;
-        return [...diagnosis.checks, clock(diagnosis, began, ended)].map(check => ({ node: a.node, check }));
-      });
-      const loud = (f: Finding): boolean => f.grade === 'error' || f.grade === 'warning';
-      const findings = grouped(all).filter(f => values.quiet !== true || loud(f));
-      const asked = answers.length - unasked.length;
-      const paint = painter(io.color);
-      if (json) io.out(`${JSON.stringify({ findings, unasked }, undefined, 2)}\n`);
-      else {
-        io.out(findings.map(f => lines(f, asked, io, paint)).join(''));
-        io.out(
-          unasked.map(u => `${paint('ERROR', 'failed')}  ${u.node} cannot be asked: ${u.error}\n`).join(''),
-        );
-      }
-      return findings.some(loud) || unasked.length > 0 ? EXIT.trouble : EXIT.ok;
-    } finally {
-      agents.close();
-    }
+    const { where, json, values } = parseOptions(args, {
+      quiet: { type: 'boolean', short: 'q' },
+      local: { type: 'boolean' },
+      host: { type: 'string' },
+      config: { type: 'string' },
+    });
+    const bare: BareOptions = {
+      host: (values.host as string | undefined) ?? '/',
+      config: values.config as string | undefined,
+      node: where.node ?? io.env.NODE_NAME,
+    };
+    const seen = values.local === true ? await alone(io, bare) : await asked(io, where, bare);
+    return say(seen, io, { json, quiet: values.quiet === true });
   },
 };

@@ -25,5 +25,6 @@ export const processIo = (): Io => {
     name,
     agents: where => openAgents(where, process.env, name === 'kubectl weft'),
     client: where => openApi(where, process.env),
+    bare: async options => (await import('./bare.ts')).diagnoseBare(options),
   };
 };

@@ -24,13 +24,16 @@ function ask(socketPath: string, method: string, path: string, timeoutMs: number
     call.on('error', error =>
       reject(
         (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
-          ? new Error(`the agent of this node is not running: nobody listens on ${socketPath}`)
+          ? new Error(`the agent of this node is not running: nobody listens on ${socketPath}${HINT}`)
           : error,
       ),
     );
     call.end();
   });
 }
+
+/** What an error says beside the fact itself. */
+export const HINT = '; weft doctor says what can be seen without it';
 
 export function openLocal(socketPath: string): Agents {
   const get = async (path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> =>

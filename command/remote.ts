@@ -9,44 +9,13 @@ import { type Client, clientOf } from '../discovery/client.ts';
 import { type Access, findAccess } from '../discovery/kubeconfig.ts';
 import { type AgentRef, type Agents, parseAnswer } from './agents.ts';
 import { openExec } from './exec.ts';
+import { byNode, type Pod } from './pods.ts';
 import type { Where } from './types.ts';
 
 const TIMEOUT_MS = 20_000;
 
 /** Of the agents' pods; manifests/names.ts sets it. */
 const SELECTOR = 'app.kubernetes.io/name=weft';
-
-type Pod = {
-  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
-  readonly spec: { readonly nodeName?: string };
-  readonly status?: {
-    readonly phase?: string;
-    readonly containerStatuses?: readonly {
-      readonly state?: { readonly running?: unknown; readonly waiting?: { readonly reason?: string } };
-    }[];
-  };
-};
-
-function absence({ metadata, status }: Pod): string | undefined {
-  const state = status?.containerStatuses?.[0]?.state;
-  if (state?.running !== undefined) return undefined;
-  const why = state?.waiting?.reason ?? status?.phase ?? 'unknown';
-  return `its pod ${metadata.name} is not running (${why}): see kubectl -n weft describe pod ${metadata.name}`;
-}
-
-const refOf = (pod: Pod): AgentRef => ({
-  node: pod.spec.nodeName ?? '',
-  pod: pod.metadata.name,
-  absent: absence(pod),
-});
-
-/** Of two pods on one node, as in a rollout, the one that runs. */
-function byNode(pods: readonly Pod[]): readonly AgentRef[] {
-  const refs = new Map<string, AgentRef>();
-  for (const ref of pods.map(refOf).filter(r => r.node !== ''))
-    if (refs.get(ref.node)?.absent !== undefined || !refs.has(ref.node)) refs.set(ref.node, ref);
-  return [...refs.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
-}
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -67,7 +36,11 @@ export const openClient = async (where: Where, env: Env): Promise<Client> =>
 
 /** Rejects with what is missing. */
 export async function openRemote(where: Where, env: Env): Promise<Agents> {
-  const access = await accessOf(where, env, ', or run as root on a node whose agent is running');
+  const access = await accessOf(
+    where,
+    env,
+    ', or run as root on a node whose agent is running (weft doctor --local where it is not)',
+  );
   const client = clientOf(access, TIMEOUT_MS);
   const exec = openExec(access, where.namespace);
   let refs: Promise<readonly AgentRef[]> | undefined;

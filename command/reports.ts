@@ -22,6 +22,20 @@ export type MeshReport = {
 const isReport = (value: unknown): value is StatusReport =>
   typeof value === 'object' && value !== null && Array.isArray((value as { peers?: unknown }).peers);
 
+/** Nodes that the others have as peers, and on which there is no pod of an agent. */
+function withoutPod(nodes: readonly NodeReport[]): readonly NodeReport[] {
+  const known = new Set(nodes.map(n => n.node));
+  const named = new Set(nodes.flatMap(n => (n.report?.peers ?? []).map(peer => peer.node)));
+  return [...named]
+    .filter(node => !known.has(node))
+    .map(node => ({
+      node,
+      report: undefined,
+      error:
+        'there is no weft pod on it: is the node up, and does the DaemonSet want one there? See kubectl -n weft get pods -o wide',
+    }));
+}
+
 /** Rejects only where not one agent could be asked. */
 export async function readMesh(agents: Agents, node: string | undefined): Promise<MeshReport> {
   const answers = await askAll(agents, '/status', node);
@@ -37,7 +51,8 @@ export async function readMesh(agents: Agents, node: string | undefined): Promis
   const first = nodes.find(n => n.error !== undefined);
   if (nodes.every(n => n.report === undefined) && first !== undefined)
     throw new Error(`no agent answers; ${first.node}: ${first.error}`);
-  return { kind: agents.kind, nodes };
+  const all = agents.kind === 'remote' && node === undefined ? [...nodes, ...withoutPod(nodes)] : nodes;
+  return { kind: agents.kind, nodes: all.toSorted((a, b) => (a.node < b.node ? -1 : 1)) };
 }
 
 /** Opens the way, reads, closes it. */

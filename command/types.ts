@@ -1,6 +1,8 @@
 /** What a verb of the `weft` command is. */
 import type { Client } from '../discovery/client.ts';
+import type { Diagnosis } from '../doctor/types.ts';
 import type { Agents } from './agents.ts';
+import type { BareOptions } from './bare.ts';
 
 /** What a program may rely on; docs/command.md prints it. */
 export const EXIT = {
@@ -28,6 +30,8 @@ export type Io = {
   readonly agents: (options: Where) => Promise<Agents>;
   /** The API server, with the user's own rights. Rejects with what is missing. The caller closes it. */
   readonly client: (options: Where) => Promise<Client>;
+  /** This machine, looked at without its agent. Rejects where this program cannot. */
+  readonly bare: (options: BareOptions) => Promise<Diagnosis>;
 };
 
 /** Options that every verb takes which asks agents. */

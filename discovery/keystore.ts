@@ -5,7 +5,7 @@
 import { chmodSync, existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { derivePublicKey, generateKey, type KeyPair, parsePrivateKey } from '../mesh/key.ts';
-import type { Result } from '../types.ts';
+import type { PublicKey, Result } from '../types.ts';
 import { privateFolder, readIfThere, syncFolder, writeWhole } from './files.ts';
 
 export const KEY_FILE = 'key.json';
@@ -129,6 +129,18 @@ function useStored(stored: Stored, owner: KeyOwner): LoadedKey {
   };
 }
 
+const damaged = (path: string, error: string): string =>
+  `the key file ${path} is damaged: ${error}. Put it back from a backup, or remove it and start the agent again: it then makes a new key, which the other nodes take over by themselves`;
+
+/** The public half of the key on disk, touching nothing; undefined: there is none. */
+export function inspectKey(dir: string): Result<PublicKey | undefined> {
+  const path = join(dir, KEY_FILE);
+  const text = readIfThere(path);
+  if (text === undefined) return { ok: true, value: undefined };
+  const stored = parseKeyFile(text);
+  return stored.ok ? { ok: true, value: stored.value.publicKey } : fail(damaged(path, stored.error));
+}
+
 /**
  * The node's key: the one on disk, or a new one with the reason. Throws KeyFileError where the
  * file is damaged, and the system's error where the folder cannot be used.
@@ -139,10 +151,7 @@ export function loadKey(owner: KeyOwner): LoadedKey {
   const text = readIfThere(path);
   if (text === undefined) return { ...makeKey(owner), made: 'this node had no key yet' };
   const stored = parseKeyFile(text);
-  if (!stored.ok)
-    throw new KeyFileError(
-      `the key file ${path} is damaged: ${stored.error}. Put it back from a backup, or remove it and start the agent again: it then makes a new key, which the other nodes take over by themselves`,
-    );
+  if (!stored.ok) throw new KeyFileError(damaged(path, stored.error));
   chmodSync(path, 0o600);
   return useStored(stored.value, owner);
 }

@@ -1,9 +1,9 @@
 /** What of the kernel weft needs and has, and what is lost without it. Pure. */
-import type { Check, NodeFacts } from './types.ts';
+import type { Check, KernelFacts } from './types.ts';
 
 const ok = (id: string, what: string): Check => ({ id, grade: 'ok', what, cure: undefined });
 
-function wireguard({ status, kernelRelease }: NodeFacts): Check {
+export function wireguard({ status, kernelRelease }: KernelFacts): Check {
   const id = 'kernel wireguard';
   if (status.engine.kind === 'kernel')
     return ok(id, `WireGuard of the kernel ${kernelRelease} carries the tunnels`);
@@ -22,7 +22,7 @@ function wireguard({ status, kernelRelease }: NodeFacts): Check {
   };
 }
 
-function nft({ tables, antiSpoofing }: NodeFacts): readonly Check[] {
+function nft({ tables, antiSpoofing }: KernelFacts): readonly Check[] {
   const mesh: Check = tables.mesh
     ? ok('kernel nf_tables', 'nf_tables holds weft’s rules: nothing of pods leaves in clear')
     : {
@@ -58,7 +58,7 @@ const LAZY: readonly (readonly [string, string, string])[] = [
   ['sch_tbf', 'limits of what pods receive (kubernetes.io/ingress-bandwidth)', 'sch_tbf'],
 ];
 
-const lazy = ({ modules }: NodeFacts): readonly Check[] =>
+const lazy = ({ modules }: KernelFacts): readonly Check[] =>
   LAZY.map(([module, use, load]) =>
     modules[module]
       ? ok(`kernel ${module}`, `${module} is there, for ${use}`)
@@ -70,7 +70,7 @@ const lazy = ({ modules }: NodeFacts): readonly Check[] =>
         },
   );
 
-function ipv6({ status, sysctls }: NodeFacts): readonly Check[] {
+function ipv6({ status, sysctls }: KernelFacts): readonly Check[] {
   if (!status.podCidrs.some(cidr => cidr.includes(':'))) return [];
   const off = sysctls['ipv6/conf/all/disable_ipv6'];
   if (off === '0') return [ok('kernel ipv6', 'the kernel has IPv6, as this node’s podCIDRs do')];
@@ -84,7 +84,7 @@ function ipv6({ status, sysctls }: NodeFacts): readonly Check[] {
   ];
 }
 
-function forwarding({ status, sysctls }: NodeFacts): Check {
+function forwarding({ status, sysctls }: KernelFacts): Check {
   const wanted = [
     'ipv4/ip_forward',
     ...(status.podCidrs.some(cidr => cidr.includes(':')) ? ['ipv6/conf/all/forwarding'] : []),
@@ -103,7 +103,7 @@ function forwarding({ status, sysctls }: NodeFacts): Check {
 /** Beyond this new connections are soon refused. */
 const FULL = 0.9;
 
-function conntrack({ sysctls }: NodeFacts): readonly Check[] {
+function conntrack({ sysctls }: KernelFacts): readonly Check[] {
   const [count, max] = [sysctls['netfilter/nf_conntrack_count'], sysctls['netfilter/nf_conntrack_max']].map(
     Number,
   );
@@ -119,11 +119,13 @@ function conntrack({ sysctls }: NodeFacts): readonly Check[] {
   ];
 }
 
-export const features = (facts: NodeFacts): readonly Check[] => [
-  wireguard(facts),
+/** All but WireGuard. */
+export const kernelChecks = (facts: KernelFacts): readonly Check[] => [
   ...nft(facts),
   forwarding(facts),
   ...ipv6(facts),
   ...conntrack(facts),
   ...lazy(facts),
 ];
+
+export const features = (facts: KernelFacts): readonly Check[] => [wireguard(facts), ...kernelChecks(facts)];

@@ -46,6 +46,7 @@ const container: V1Container = {
   name: 'agent',
   image: IMAGE,
   imagePullPolicy: 'IfNotPresent',
+  terminationMessagePolicy: 'FallbackToLogsOnError',
   args: ['agent'],
   env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
   resources: { requests: { cpu: '50m', memory: '100Mi' }, limits: { memory: '250Mi' } },
@@ -85,6 +86,8 @@ const comments = {
   [at('dnsPolicy')]:
     'Names in force-endpoint annotations are the outside world’s, and cluster DNS needs this agent first.',
   [at('containers.0.image')]: 'How it gets to the nodes is in manifests/README.md.',
+  [at('containers.0.terminationMessagePolicy')]:
+    'Why it ended, in the pod’s status: kubectl describe and weft status from elsewhere show it.',
   [at('containers.0.resources')]:
     'For 1,000 nodes. No CPU limit: throttling would only make pods start late.',
   [at('containers.0.startupProbe')]: 'Address and port are the settings healthAddress and healthPort.',

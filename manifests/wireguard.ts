@@ -15,6 +15,7 @@ const container: V1Container = {
   name: 'wireguard',
   image: IMAGE,
   imagePullPolicy: 'IfNotPresent',
+  terminationMessagePolicy: 'FallbackToLogsOnError',
   command: [WIREGUARD_PROGRAM, WG_LINK],
   env: [{ name: 'LOG_LEVEL', value: 'error' }],
   resources: { requests: { cpu: '50m', memory: '64Mi' } },

@@ -147,6 +147,9 @@ export async function said(argv: readonly string[], more: Partial<Io> = {}): Pro
     client: async () => {
       throw new Error('there is no API server');
     },
+    bare: async () => {
+      throw new Error('there is no machine');
+    },
     ...more,
   };
   const code = await runCommand(argv, io);
