@@ -1,4 +1,6 @@
 /** The table of verbs as a page. Pure but for loading them. */
+import { type Shape, schemaFile } from './shape.ts';
+import { diagnosis, judgement, pings, report } from './shapes/answers.ts';
 import { EXIT } from './types.ts';
 import { verbs } from './verbs.ts';
 
@@ -20,13 +22,15 @@ const fence = (text: string, language = ''): readonly string[] => [
 /** docs/command.md. */
 export async function commandPage(): Promise<string> {
   const all = await Promise.all(Object.values(verbs).map(load => load()));
-  const sections = all.flatMap(({ name, summary, usage, json }) => [
+  const sections = all.flatMap(({ name, summary, usage, shape }) => [
     `## ${name}`,
     '',
     `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
     '',
     ...fence(usage.replaceAll('{weft}', 'weft')),
-    ...(json === undefined ? [] : ['With `-o json`:', '', ...fence(json, 'ts')]),
+    ...(shape === undefined
+      ? []
+      : [`With \`-o json\` ([JSON Schema](schema/${name}.json)):`, '', ...fence(shape.text(0), 'ts')]),
   ]);
   return [
     '# The weft command',
@@ -42,8 +46,27 @@ export async function commandPage(): Promise<string> {
     '| --- | --- |',
     ...Object.entries(EXIT).map(([name, code]) => `| ${code} | ${EXITS[name as keyof typeof EXIT]} |`),
     '',
-    'Text is for people and may change. The shapes of `-o json` are kept: fields are added, never taken away or given another meaning; fields with `?` may be absent. Colours appear on a terminal only, and not with NO_COLOR.',
+    'Text is for people and may change. The shapes of `-o json` are kept: fields are added, never taken away or given another meaning; fields with `?` may be absent. Each verb’s is JSON Schema (2020-12) too, in [schema/](schema/status.json), and tests hold what weft prints to it. `weft get` prints what an agent answers: [/status](schema/agent-status.json), [/doctor](schema/agent-doctor.json), [/ping](schema/agent-ping.json), [/policy](schema/agent-policy.json). Colours appear on a terminal only, and not with NO_COLOR.',
     '',
     ...sections,
   ].join('\n');
+}
+
+const ANSWERS: Readonly<Record<string, readonly [string, Shape]>> = {
+  'agent-status': ['what an agent answers to GET /status', report],
+  'agent-doctor': ['what an agent answers to GET /doctor', diagnosis],
+  'agent-ping': ['what an agent answers to GET /ping', pings],
+  'agent-policy': ['what an agent answers to GET /policy', judgement],
+};
+
+/** Names beneath docs/schema/ → JSON Schema: of each verb, and of an agent's own answers. */
+export async function schemaFiles(): Promise<Readonly<Record<string, string>>> {
+  const all = await Promise.all(Object.values(verbs).map(load => load()));
+  const ofVerbs = all.flatMap(({ name, shape }) =>
+    shape === undefined ? [] : [[`${name}.json`, schemaFile(`weft ${name} -o json`, shape)] as const],
+  );
+  const ofAgents = Object.entries(ANSWERS).map(
+    ([name, [title, shape]]) => [`${name}.json`, schemaFile(title, shape)] as const,
+  );
+  return Object.fromEntries([...ofVerbs, ...ofAgents]);
 }

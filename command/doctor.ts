@@ -1,10 +1,13 @@
 /** `weft doctor`: everything that weft needs, looked at on every node, and the cure for what is not so. */
+
 import type { Check, Diagnosis, Grade } from '../doctor/types.ts';
 import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
 import type { BareOptions } from './bare.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
+import { list, object, said, string } from './shape.ts';
+import { check, unasked } from './shapes/parts.ts';
 import { wrap } from './table.ts';
 import { EXIT, type Io, type Verb, type Where } from './types.ts';
 
@@ -122,6 +125,11 @@ function say(
   return unasked.length === 0 && !findings.some(isWrong) ? EXIT.ok : EXIT.trouble;
 }
 
+const shape = object({
+  findings: list(object({ ...check, nodes: said(list(string), 'of whom this holds') })),
+  unasked,
+});
+
 export const doctor: Verb = {
   name: 'doctor',
   summary: 'all that weft needs of each node, and the cure for what is not so',
@@ -142,15 +150,7 @@ and cluster CIDRs, kube-proxy's mode, the agent's rights and the admission polic
 Without an agent: why it cannot be asked, settings, key, tunnels' sessions, wires, routes, plugin files,
 kernel, firewalls. docs/troubleshooting.md says how to run it on a node whose agent does not start.
 Exit code 1: there are errors or warnings.`,
-  json: `{
-  "findings": [ {
-    "id": string,                   // stable
-    "grade": "error" | "warning" | "info" | "ok",
-    "what": string, "cure"?: string,
-    "nodes": string[]               // of whom this holds
-  } ],
-  "unasked": [ { "node": string, "error": string } ]
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, values } = parseOptions(args, {
       quiet: { type: 'boolean', short: 'q' },

@@ -1,10 +1,13 @@
 /** `weft explain`: the way of a packet between two pods or to a Service, step by step, and what policies say of it. */
+
 import type { Client } from '../discovery/client.ts';
 import { type Explanation, explainAll } from './explanation.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import type { End } from './route.ts';
 import { servicesOf } from './services.ts';
+import { list, may, number, object, oneOf, ref, said, string } from './shape.ts';
+import { judgement } from './shapes/answers.ts';
 import { wrap } from './table.ts';
 import { parseTarget } from './target.ts';
 import { EXIT, type Io, UsageError, type Verb } from './types.ts';
@@ -60,6 +63,26 @@ function text(e: Explanation, io: Io): string {
   return `${[...head, ...rest].join('\n')}\n`;
 }
 
+const end = object({
+  ip: string,
+  pod: may(said(string, 'NAMESPACE/NAME')),
+  node: may(said(string, 'of whose pod network the address is')),
+  link: may(said(string, 'host end of the pod’s veth')),
+  host: may(said(string, 'the node whose own address it is')),
+});
+
+const shape = object({
+  from: end,
+  to: end,
+  protocol: oneOf('TCP', 'UDP', 'SCTP', 'ICMP'),
+  port: may(number),
+  verdict: said(oneOf('arrives', 'lost', 'denied', 'unknown'), 'of a Service the worst of its backends’'),
+  steps: list(object({ node: string, result: oneOf('ok', 'lost', 'unknown'), what: string })),
+  policy: judgement,
+  service: may(said(object({ name: string, type: string, endpoints: number }), 'where TO is a Service')),
+  backends: may(said(list(ref<Explanation>('#', 'Explanation')), 'of a Service the same for each')),
+});
+
 export const explain: Verb = {
   name: 'explain',
   summary: 'the way of a packet between two pods or to a Service, and what policies say of it',
@@ -78,15 +101,7 @@ Services are looked up at the API server with your kubeconfig, also on a node: y
 services and list on endpointslices in the Service's namespace, and list on services everywhere where
 an address is asked about. To each backend that kube-proxy may choose the way is shown, up to 20.
 Exit code 1: it does not arrive, at one backend at least, or not all could be looked at.`,
-  json: `{
-  "from": End, "to": End,           // End: { "ip": string, "pod"?: string, "node"?: string, "link"?: string, "host"?: string }
-  "protocol": "TCP" | "UDP" | "SCTP" | "ICMP", "port"?: number,
-  "verdict": "arrives" | "lost" | "denied" | "unknown",
-  "steps": [ { "node": string, "result": "ok" | "lost" | "unknown", "what": string } ],
-  "policy": { "allowed"?: boolean, "words": string[] },
-  "service"?: { "name": string, "type": string, "endpoints": number },   // where TO is a Service
-  "backends"?: object[]             // of a Service: the same for each backend; the verdict is the worst of theirs
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, positionals } = parseOptions(args);
     const [source, target, ...rest] = positionals;

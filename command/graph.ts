@@ -6,6 +6,8 @@ import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import { edgesOf } from './pairs.ts';
 import { type MeshReport, meshOf } from './reports.ts';
+import { list, may, number, object, said, string } from './shape.ts';
+import { state } from './shapes/parts.ts';
 import { type Cell, millis, table } from './table.ts';
 import { EXIT, type Verb } from './types.ts';
 
@@ -84,6 +86,19 @@ function large({ nodes, edges }: ReturnType<typeof graphOf>, paint: Paint): stri
   return head + broken.map(e => `${e.a} -- ${e.b}: ${paint(e.state, e.state)}\n`).join('');
 }
 
+const shape = object({
+  nodes: list(string),
+  edges: list(
+    object({
+      a: string,
+      b: said(string, 'a < b'),
+      state: said(state, 'the worse of both directions'),
+      path: string,
+      rttMs: may(number),
+    }),
+  ),
+});
+
 export const graph: Verb = {
   name: 'graph',
   summary: 'the mesh as a matrix of round trips and states, or as DOT',
@@ -92,12 +107,7 @@ export const graph: Verb = {
       --dot             for Graphviz: {weft} graph --dot | neato -Tsvg > mesh.svg
   -o, --output json     for programs
 ${WHERE_USAGE}`,
-  json: `{
-  "nodes": string[],
-  "edges": [ { "a": string, "b": string,     // a < b
-    "state": "established" | "pending" | "connecting" | "retrying" | "failed",   // the worse of both directions
-    "path": string, "rttMs"?: number } ]
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, values } = parseOptions(args, { dot: { type: 'boolean' } });
     const mesh = await meshOf(io, where);

@@ -1,9 +1,12 @@
 /** `weft peers`: every peer of every node, one line each, and why it is not well. */
+
 import { duration } from '../mesh/reasons.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import { type Edge, edgesOf } from './pairs.ts';
 import { type MeshReport, meshOf } from './reports.ts';
+import { list, object } from './shape.ts';
+import { peerOf, unasked } from './shapes/parts.ts';
 import { bytes, type Cell, millis, percent, table, wrap } from './table.ts';
 import { EXIT, type Io, type Verb } from './types.ts';
 
@@ -56,6 +59,8 @@ function text(mesh: MeshReport, edges: readonly Edge[], io: Io): string {
   return [table([heading, ...rows]), ...[...reasons, ...unasked].map(line => `\n${line}\n`)].join('');
 }
 
+const shape = object({ peers: list(peerOf), unasked });
+
 export const peers: Verb = {
   name: 'peers',
   summary: 'every peer: state and why, endpoint, path, round trip, loss, bytes',
@@ -74,23 +79,7 @@ ANSWERED  how old the last answer inside the tunnel is, and with it state, round
        peer is asked every 5 s, of more than 75 peers each in turn: of 1,000 every 67 s.
 LOSS   of the last 20 probes.
 MTU    largest packet inside the tunnel to this peer; with ! the path takes less than the tunnel would.`,
-  json: `{
-  "peers": [ {
-    "from": string,                 // the node that says it
-    "node": string,                 // the peer
-    "state": "established" | "pending" | "connecting" | "retrying" | "failed",
-    "reason"?: string,              // why it is not established, with what the other end says
-    "stateAgeMs"?: number,
-    "publicKey": string, "podCidrs": string[], "path": string,
-    "mtu"?: number,                 // largest packet inside the tunnel to it
-    "mtuLimit"?: "underlay" | "black hole",   // why it is less than the tunnel's own
-    "endpoint"?: string, "endpointSource"?: "host" | "ext" | "srflx" | "portmap" | "forced" | "learnt",
-    "endpointChanges": number, "candidates": string[],
-    "handshakeAgeMs"?: number, "receivedAgeMs"?: number, "answeredAgeMs"?: number,
-    "rttMs"?: number, "loss"?: number, "rxBytes": number, "txBytes": number
-  } ],
-  "unasked": [ { "node": string, "error": string } ]
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, values } = parseOptions(args, { trouble: { type: 'boolean' } });
     const mesh = await meshOf(io, where);

@@ -1,9 +1,12 @@
 /** `weft ping`: round trips between nodes over the data path, at once. */
+
 import type { PingAnswer } from '../agent/ping.ts';
 import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { painter } from './paint.ts';
+import { list, may, number, object, said, string } from './shape.ts';
+import { unasked } from './shapes/parts.ts';
 import { type Cell, millis, table } from './table.ts';
 import { EXIT, type Io, UsageError, type Verb } from './types.ts';
 
@@ -58,6 +61,23 @@ async function endsOf(agents: Agents, node: string | undefined, names: readonly 
   return other ? { from: undefined, to: first } : { from: first, to };
 }
 
+const shape = object({
+  pings: list(
+    object({
+      from: string,
+      to: string,
+      address: string,
+      bytes: said(number, 'of the IP packet inside the tunnel, both ways'),
+      sent: number,
+      received: number,
+      minMs: may(number),
+      avgMs: may(number),
+      maxMs: may(number),
+    }),
+  ),
+  unasked,
+});
+
 export const ping: Verb = {
   name: 'ping',
   summary: 'round trips between nodes inside the tunnels, small or as large as the MTU',
@@ -72,15 +92,7 @@ export const ping: Verb = {
 ${WHERE_USAGE}
 
 Agents answer, inside the tunnels, at both address families. Exit code 1: an answer is missing.`,
-  json: `{
-  "pings": [ {
-    "from": string, "to": string, "address": string,
-    "bytes": number,                // of the IP packet inside the tunnel, both ways
-    "sent": number, "received": number,
-    "minMs"?: number, "avgMs"?: number, "maxMs"?: number
-  } ],
-  "unasked": [ { "node": string, "error": string } ]
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, values, positionals } = parseOptions(args, {
       full: { type: 'boolean' },

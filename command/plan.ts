@@ -1,4 +1,5 @@
 /** `weft plan`: what an agent would do with these Nodes. Nothing is touched, and nobody is asked. */
+
 import { readFileSync } from 'node:fs';
 import { settingsOf } from '../agent/facts.ts';
 import { type Config, parseConfig } from '../config.ts';
@@ -13,6 +14,8 @@ import { wgText } from '../mesh/wgpeers.ts';
 import type { Ip, PublicKey } from '../types.ts';
 import { readNodes } from './nodefile.ts';
 import { parseOptions } from './options.ts';
+import { list, may, number, object, oneOf, said, string } from './shape.ts';
+import { exclusion, warning } from './shapes/parts.ts';
 import { table, wrap } from './table.ts';
 import { EXIT, type Io, UsageError, type Verb } from './types.ts';
 
@@ -99,7 +102,7 @@ function nodeText(plan: MeshPlan, full: boolean, io: Io): string {
 }
 
 /** Of the plan what programs may rely on. */
-const shape = (plan: MeshPlan) => ({
+const told = (plan: MeshPlan) => ({
   node: plan.self.name,
   podCidrs: plan.self.podCidrs,
   gateways: plan.self.gateways,
@@ -109,6 +112,42 @@ const shape = (plan: MeshPlan) => ({
   routes: meshRoutes(plan),
   excluded: plan.excluded,
   warnings: plan.warnings,
+});
+
+const route = object({
+  dst: string,
+  kind: oneOf('unicast', 'unreachable'),
+  link: may(string),
+  src: may(string),
+  mtu: may(number),
+  metric: may(number),
+});
+
+const planned = object({
+  node: string,
+  publicKey: string,
+  endpoints: said(list(string), 'best first'),
+  allowedIps: list(string),
+  gateways: list(string),
+  keepalive: said(number, 'seconds'),
+  path: object({ kind: oneOf('direct') }),
+});
+
+const shape = object({
+  nodes: list(
+    object({
+      node: string,
+      podCidrs: list(string),
+      gateways: list(string),
+      clusterCidrs: list(string),
+      mtu: number,
+      peers: list(planned),
+      routes: list(route),
+      excluded: list(exclusion),
+      warnings: list(warning),
+    }),
+  ),
+  errors: said(list(string), 'objects of the file that are no Nodes'),
 });
 
 export const plan: Verb = {
@@ -125,17 +164,7 @@ export const plan: Verb = {
 
 Nobody is asked and nothing is changed: names of weft.network/force-endpoint are not looked up, and the
 MTU is that of an underlay of 1500 bytes unless set. Exit code 1: a Node is left out, or there is a warning.`,
-  json: `{
-  "nodes": [ {
-    "node": string, "podCidrs": string[], "gateways": string[], "clusterCidrs": string[], "mtu": number,
-    "peers": [ { "node": string, "publicKey": string, "endpoints": string[], "allowedIps": string[],
-      "gateways": string[], "keepalive": number, "path": { "kind": "direct" } } ],
-    "routes": [ { "dst": string, "kind": "unicast" | "unreachable", "link"?: string, "src"?: string, "metric"?: number } ],
-    "excluded": [ { "node": string, "kind": string, "reason": string } ],
-    "warnings": [ { "node": string, "message": string } ]
-  } ],
-  "errors": string[]                // objects of the file that are no Nodes
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json, values, positionals } = parseOptions(args, {
       config: { type: 'string' },
@@ -156,7 +185,7 @@ MTU is that of an underlay of 1500 bytes unless set. Exit code 1: a Node is left
       );
     const config = settings(values.config as string | undefined);
     const plans = names.sort().map(name => planOf(config, nodes, name));
-    if (json) io.out(`${JSON.stringify({ nodes: plans.map(shape), errors }, undefined, 2)}\n`);
+    if (json) io.out(`${JSON.stringify({ nodes: plans.map(told), errors }, undefined, 2)}\n`);
     else {
       io.out(plans.map(p => nodeText(p, values.full === true, io)).join('\n'));
       io.out(errors.map(error => `! ${error}\n`).join(''));

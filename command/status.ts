@@ -1,10 +1,13 @@
 /** `weft status`: the mesh in a few lines, and what is wrong with it. */
+
 import type { StatusReport } from '../agent/report.ts';
 import { duration } from '../mesh/reasons.ts';
 import { STATES } from '../mesh/state.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import { type MeshReport, meshOf } from './reports.ts';
+import { boolean, list, may, number, object, said, string } from './shape.ts';
+import { reportRef } from './shapes/answers.ts';
 import { type Shared, type Summary, summarize } from './summary.ts';
 import { wrap } from './table.ts';
 import { EXIT, type Io, type Verb } from './types.ts';
@@ -72,6 +75,40 @@ function text(mesh: MeshReport, s: Summary, io: Io): string {
   return `${[paint(headline(mesh, s), 'bold'), ...lines, ...tail].join('\n')}\n`;
 }
 
+const shared = list(object({ value: string, nodes: list(string) }));
+
+const shape = object({
+  summary: object({
+    ok: said(boolean, 'nothing is wrong'),
+    nodes: number,
+    answered: said(number, 'agents that answered'),
+    ready: number,
+    peers: said(
+      object({ established: number, pending: number, connecting: number, retrying: number, failed: number }),
+      'by state, each direction of a pair by itself',
+    ),
+    measured: object({
+      roundMs: may(said(number, 'within which every silent peer is asked once')),
+      oldestMs: may(said(number, 'age of the oldest last answer of an established peer')),
+    }),
+    versions: said(shared, 'a value, and the nodes that have it'),
+    engines: shared,
+    mtus: shared,
+    addresses: shared,
+    policies: shared,
+    api: shared,
+    pods: number,
+    troubles: list(object({ node: string, about: string, message: string })),
+  }),
+  nodes: list(
+    object({
+      node: string,
+      error: may(said(string, 'why its agent could not be asked')),
+      report: may(said(reportRef, 'what it answers at /status')),
+    }),
+  ),
+});
+
 export const status: Verb = {
   name: 'status',
   summary: 'the mesh in a few lines, and what is wrong with it',
@@ -81,20 +118,7 @@ export const status: Verb = {
 ${WHERE_USAGE}
 
 Exit code 0: every agent that was asked is ready and all its peers are established. 1: not so.`,
-  json: `{
-  "summary": {
-    "ok": boolean, "nodes": number, "answered": number, "ready": number, "pods": number,
-    "peers": { "established": number, "pending": number, "connecting": number, "retrying": number, "failed": number },
-    "measured": { "roundMs"?: number, "oldestMs"?: number },   // how often silent peers are asked; the oldest answer of an established one
-    "versions": Shared[], "engines": Shared[], "mtus": Shared[], "addresses": Shared[], "policies": Shared[], "api": Shared[],
-    "troubles": [ { "node": string, "about": string, "message": string } ]
-  },                                // Shared: { "value": string, "nodes": string[] }
-  "nodes": [ {
-    "node": string,
-    "error"?: string,               // why its agent could not be asked
-    "report"?: object               // what it answers at /status
-  } ]
-}`,
+  shape,
   run: async (args, io) => {
     const { where, json } = parseOptions(args);
     const mesh = await meshOf(io, where);

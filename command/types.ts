@@ -3,6 +3,7 @@ import type { Client } from '../discovery/client.ts';
 import type { Diagnosis } from '../doctor/types.ts';
 import type { Agents } from './agents.ts';
 import type { BareOptions } from './bare.ts';
+import type { Shape } from './shape.ts';
 
 /** What a program may rely on; docs/command.md prints it. */
 export const EXIT = {
@@ -48,8 +49,8 @@ export type Verb = {
   readonly summary: string;
   /** All of `weft help NAME`: call, options, examples. */
   readonly usage: string;
-  /** Shape of `-o json`, as a TypeScript type: part of what we promise. Fields may be added. */
-  readonly json?: string;
+  /** Shape of `-o json`: part of what we promise. Fields may be added. */
+  readonly shape?: Shape;
   /** Resolves with one of EXIT. A UsageError is told with the usage and ends with 2; other errors with 3. */
   readonly run: (args: readonly string[], io: Io) => Promise<number>;
 };

@@ -1,4 +1,5 @@
 /** `weft uninstall`: on a node, as root; everything of weft's goes. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '../config.ts';
@@ -7,6 +8,7 @@ import type { Client } from '../discovery/client.ts';
 import type { Places, Removal } from '../uninstall/types.ts';
 import { openLocal } from './local.ts';
 import { parseOptions } from './options.ts';
+import { list, may, object, oneOf, said, string } from './shape.ts';
 import { EXIT, type Io, UsageError, type Verb } from './types.ts';
 
 const CONFIG = '/etc/weft/config.json';
@@ -104,6 +106,17 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   return removals.some(removal => removal.kind === 'failed') ? EXIT.trouble : EXIT.ok;
 }
 
+const shape = object({
+  removals: list(
+    object({
+      kind: oneOf('removed', 'left', 'failed'),
+      what: string,
+      why: may(said(string, 'of what was left')),
+      error: may(said(string, 'of what failed')),
+    }),
+  ),
+});
+
 export const uninstall: Verb = {
   name: 'uninstall',
   summary: 'take everything of weft off this node, and nothing of others',
@@ -121,9 +134,6 @@ Removes weft's links, routes, nft tables, rules in forward chains of others, CNI
 binaries, state with the node's key, and puts settings of the kernel back that it had changed. A second
 run finds nothing. manifests/uninstall.yaml runs it on every node; manifests/README.md tells how.
 Exit code 1: the agent runs, or something could not be removed.`,
-  json: `{ "removals": [
-  { "kind": "removed", "what": string } |
-  { "kind": "left", "what": string, "why": string } |
-  { "kind": "failed", "what": string, "error": string } ] }`,
+  shape,
   run,
 };

@@ -121,7 +121,7 @@ function data({ bridge, routes, leases, queued }: BareFacts): readonly Check[] {
   ];
 }
 
-function plugin({ cni }: BareFacts): readonly Check[] {
+function plugin({ cni, settings: { path } }: BareFacts): readonly Check[] {
   const { binDir, confDir, binary, config, earlier, ready } = cni;
   const missing = [
     ...(binary ? [] : [`${binDir}/weft-cni`]),
@@ -130,8 +130,8 @@ function plugin({ cni }: BareFacts): readonly Check[] {
   const installed = bad(
     'plugin',
     'error',
-    `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there: the container runtime has no network plugin, and the node is NotReady`,
-    'the agent installs them once it is ready; where the runtime looks elsewhere, set cniBinDir and cniConfDir',
+    `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not there${path === undefined ? ' (by the defaults: the settings were not found here)' : ''}: the container runtime has no network plugin, and the node is NotReady`,
+    `the agent installs them once it is ready; where the runtime looks elsewhere, set cniBinDir and cniConfDir${path === undefined ? ', and here say --config FILE' : ''}`,
   );
   return [
     missing.length === 0

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commandPage } from '../command/docs.ts';
+import { commandPage, schemaFiles } from '../command/docs.ts';
 import { fields } from '../config.ts';
 import { annotationsPage } from '../discovery/docs.ts';
 import { metricsPage } from '../metrics/docs.ts';
@@ -42,6 +42,7 @@ const pages: Readonly<Record<string, string>> = {
   'command.md': await commandPage(),
   'metrics.md': metricsPage(),
   'settings.md': settingsPage(),
+  ...Object.fromEntries(Object.entries(await schemaFiles()).map(([name, text]) => [`schema/${name}`, text])),
 };
 
 function onDisk(name: string): string | undefined {
@@ -58,7 +59,7 @@ if (process.argv.includes('--check')) {
   for (const name of stale) process.stderr.write(`docs/${name} is stale: run npm run docs\n`);
   process.exitCode = stale.length > 0 ? 1 : 0;
 } else {
-  mkdirSync(DOCS, { recursive: true });
+  mkdirSync(join(DOCS, 'schema'), { recursive: true });
   for (const name of stale) {
     writeFileSync(join(DOCS, name), pages[name] as string);
     process.stdout.write(`wrote docs/${name}\n`);

@@ -6,6 +6,7 @@ import { ANNOTATION_PREFIX } from '../../constants.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { until } from '../lab/wait.ts';
+import { faults, readSchema } from '../schema.ts';
 
 await enterLab(import.meta.filename);
 
@@ -67,6 +68,24 @@ async function drop(m: Member, ...others: readonly Member[]): Promise<void> {
 
 const mend = (m: Member): Promise<string> => m.namespace.run(['nft', 'delete table inet broken']);
 
+test('what agents and verbs print is as docs/schema has it', async () => {
+  const asked: Readonly<Record<string, readonly string[]>> = {
+    'agent-status': ['get', '/status'],
+    'agent-doctor': ['get', '/doctor'],
+    'agent-ping': ['get', '/ping?count=1'],
+    'agent-policy': ['get', '/policy?src=10.42.1.1&dst=10.42.2.1&port=80'],
+    status: ['status', '-o', 'json'],
+    peers: ['peers', '-o', 'json'],
+    ping: ['ping', '-c', '1', '-o', 'json'],
+    graph: ['graph', '-o', 'json'],
+    doctor: ['doctor', '-o', 'json'],
+    explain: ['explain', '10.42.1.1', '10.42.2.1', '-o', 'json'],
+    version: ['version', '-o', 'json'],
+  };
+  for (const [name, args] of Object.entries(asked))
+    assert.deepEqual(faults(readSchema(`${name}.json`), JSON.parse(await weft(a, ...args))), [], name);
+});
+
 test('one way dropped, both ways dropped and an agent dead are told apart', async () => {
   // a → b is lost; b and c hear nothing of each other; c's agent is dead.
   await Promise.all([drop(b, a, c), drop(c, b), c.stop('SIGKILL')]);
@@ -82,6 +101,27 @@ test('one way dropped, both ways dropped and an agent dead are told apart', asyn
   assert.match(metrics, /weft_peers\{state="pending"\} 2/);
   assert.match(metrics, /weft_peer_established\{peer="node2"\} 0/);
   assert.match(metrics, /weft_plaintext_dropped_packets_total 0/);
+  assert.match(metrics, /weft_peer_answer_age_seconds\{peer="node2"\} \d/);
+});
+
+test('on the node whose agent is dead the doctor says what it sees without it, and other verbs say so', async () => {
+  const doctor = await weft(c, 'doctor');
+  assert.match(
+    doctor,
+    /ERROR {2}the agent of this node cannot be asked: the agent of this node is not running: nobody/,
+  );
+  assert.match(doctor, /cure: look why its pod does not run: kubectl -n weft get pods/);
+  assert.match(doctor, /ok {5}the key on disk is whole, and the one in use/);
+  assert.match(doctor, /tunnels? have a session/);
+  assert.match(doctor, /ok {5}\d+ routes of weft’s are in place/);
+  const { findings } = JSON.parse(await weft(c, 'doctor', '--local', '-o', 'json')) as {
+    findings: { id: string }[];
+  };
+  assert.equal(findings[0]?.id, 'agent');
+  await assert.rejects(
+    weft(c, 'status'),
+    /is not running: nobody listens on \S+; weft doctor says what can be seen/,
+  );
 });
 
 test('their end is said, and of a Node with a wrong key that no handshake comes of it', async () => {
