@@ -36,6 +36,7 @@ function inObject(schema: Json, value: Json, at: string, root: Json): readonly s
   return [
     ...missing.map(name => `${at}.${name} is missing`),
     ...Object.entries(value).flatMap(([name, inner]) => {
+      if (inner === undefined) return [];
       const found = Object.hasOwn(properties, name) ? properties[name] : more;
       if (found === undefined) return [`${at}.${name} is not in the schema`];
       return faults(found as Json, inner, `${at}.${name}`, root);
