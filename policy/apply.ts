@@ -64,6 +64,17 @@ export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
     return { how: 'text', operations: operations.length };
   };
 
+  /** Addresses may still be bound as an agent before this one has left them: then the kernel is asked from where they move. */
+  const move = async (operations: readonly Operation[], rules: RuleSet): Promise<Applied> => {
+    const listing = await list();
+    if (listing === undefined) return whole(rules);
+    const { maps } = tableFrom(listing, tableOf(rules));
+    const moves = operations.map(one =>
+      one.kind === 'bind' ? { ...one, from: maps.get(one.map)?.get(one.ip) } : one,
+    );
+    return apply(moves.filter(one => one.kind !== 'bind' || one.from !== one.to));
+  };
+
   const whole = async (rules: RuleSet): Promise<Applied> => {
     await nft.apply(renderTable(rules, log));
     const listing = await list();
@@ -86,8 +97,11 @@ export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
   return {
     adopt,
     change: (from, to) => apply(diff(from, to)),
-    hold: async (before = EMPTY, rules) =>
-      (await nft.list('inet', POLICY_TABLE, true)) === undefined ? whole(rules) : apply(diff(before, rules)),
+    hold: async (before = EMPTY, rules) => {
+      if ((await nft.list('inet', POLICY_TABLE, true)) === undefined) return whole(rules);
+      const operations = diff(before, rules);
+      return apply(operations).catch(() => move(operations, rules));
+    },
     remove: async () => {
       if ((await nft.list('inet', POLICY_TABLE, true)) === undefined)
         return { how: 'nothing', operations: 0 };

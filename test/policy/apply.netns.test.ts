@@ -133,3 +133,21 @@ test('a pod that comes while nothing is known is closed, and everything else sta
   assert.equal((await applier.hold(undefined, held)).how, 'whole');
   assert.match((await kernel.nft.list('inet', POLICY_TABLE)) ?? '', /10\.42\.1\.99 : jump pending/);
 });
+
+test('a pod that comes while nothing is known is closed at an address that the earlier life gave to another', async () => {
+  const rules = newCompiler()(randomCluster(12));
+  const applier = openApplier(kernel.nft, memos());
+  await applier.adopt(rules);
+  const [ip = '', chain = ''] = [...rules.egress].find(([, target]) => target !== 'pending') ?? [];
+  const nobody = { self: 'node1', policies: [], pods: [], namespaces: [], nodes: [] };
+  const first = newCompiler()({ ...nobody, unknown: [ip] as never });
+  await applier.hold(undefined, first);
+  const mapped = async (): Promise<string> => (await kernel.nft.list('inet', POLICY_TABLE)) ?? '';
+  assert.equal((await mapped()).split(`${ip} : jump pending`).length, 3, 'closed both ways');
+  assert.ok(!(await mapped()).includes(`${ip} : jump ${chain}`));
+  // The next one beside it, and this one gone again.
+  await applier.hold(first, newCompiler()({ ...nobody, unknown: ['10.42.1.99'] as never }));
+  assert.match(await mapped(), /10\.42\.1\.99 : jump pending/);
+  await applier.adopt(rules);
+  await holds(rules);
+});
