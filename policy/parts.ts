@@ -7,7 +7,6 @@ import type { Family } from '../ip.ts';
 import type { Cidr } from '../types.ts';
 import { ANY_PORT, ANY_PROTOCOL, PROTOCOL_NUMBER } from './boxes.ts';
 import type { Block } from './nodes.ts';
-import { EVERYTHING } from './select.ts';
 import type {
   ChainId,
   ContainerPort,
@@ -73,8 +72,6 @@ const podsSpec = (
   pods,
 });
 
-const EVERY_POD = podsSpec(undefined, EVERYTHING, EVERYTHING);
-
 const blockSpec = (kind: 'block' | 'nodes', cidr: Cidr, excepts: readonly Cidr[]): GroupSpec => ({
   kind,
   key: `${kind} ${cidr} ${excepts.toSorted().join()}`,
@@ -135,10 +132,15 @@ function fromAnybody(ports: readonly Port[], families: readonly Family[]): reado
         ? [{ kind: 'port', protocol: port.protocol, port: port.first } as const]
         : [],
     ),
-    ...families.flatMap(family =>
-      some(ranges, spans => ({ kind: 'block', cidr: ZERO[family], excepts: [], spans })),
-    ),
-    ...some(ports.filter(isNamed), list => ({ kind: 'pods', group: EVERY_POD, ports: list })),
+    ...families.flatMap(family => [
+      ...some(ranges, spans => ({ kind: 'block', cidr: ZERO[family], excepts: [], spans })),
+      // Of whichever namespace, also one that is not known yet.
+      ...some(ports.filter(isNamed), list => ({
+        kind: 'pods',
+        group: blockSpec('block', ZERO[family], []),
+        ports: list,
+      })),
+    ]),
   ];
 }
 

@@ -7,6 +7,15 @@ import { BlockList, isIPv6 } from 'node:net';
 
 export type RawLabels = Readonly<Record<string, string>>;
 
+export type RawContainer = {
+  readonly restartPolicy?: string;
+  readonly ports?: readonly {
+    readonly name?: string;
+    readonly containerPort: number;
+    readonly protocol?: string;
+  }[];
+};
+
 export type RawPod = {
   readonly metadata: {
     readonly namespace: string;
@@ -18,13 +27,8 @@ export type RawPod = {
   readonly spec: {
     readonly nodeName: string;
     readonly hostNetwork?: boolean;
-    readonly containers: readonly {
-      readonly ports?: readonly {
-        readonly name?: string;
-        readonly containerPort: number;
-        readonly protocol?: string;
-      }[];
-    }[];
+    readonly containers: readonly RawContainer[];
+    readonly initContainers?: readonly RawContainer[];
   };
   readonly status: { readonly phase: string; readonly podIPs: readonly { readonly ip: string }[] };
 };
@@ -94,7 +98,7 @@ export function podAt(world: World, ip: string): RawPod | undefined {
 
 function selects(selector: RawSelector, labels: RawLabels = {}): boolean {
   for (const key in selector.matchLabels ?? {})
-    if (!(key in labels) || labels[key] !== selector.matchLabels?.[key]) return false;
+    if (!Object.hasOwn(labels, key) || labels[key] !== selector.matchLabels?.[key]) return false;
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
     const has = Object.hasOwn(labels, key);
     if (operator === 'Exists' && !has) return false;
@@ -105,11 +109,14 @@ function selects(selector: RawSelector, labels: RawLabels = {}): boolean {
   return true;
 }
 
+/** As Go reads it: leading zeros mean nothing, and IPv4 written as IPv6 is IPv4. */
 function inNetwork(network: string, ip: string): boolean {
-  const [address = '', length] = network.split('/');
+  const [text = '', bits] = network.split('/');
+  const mapped = text.startsWith('::ffff:');
+  const address = (mapped ? text.slice(7) : text).replace(/\b0+(\d+\.|\d+$)/g, '$1');
   if (isIPv6(address) !== isIPv6(ip)) return false;
   const list = new BlockList();
-  list.addSubnet(address, Number(length), isIPv6(address) ? 'ipv6' : 'ipv4');
+  list.addSubnet(address, Number(bits) - (mapped ? 96 : 0), isIPv6(address) ? 'ipv6' : 'ipv4');
   return list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
 }
 
@@ -134,7 +141,7 @@ function peerAllows(world: World, policy: RawPolicy, peer: RawPeer, other: strin
     if (pod.metadata.namespace !== policy.metadata.namespace) return false;
   } else {
     const namespace = world.namespaces.find(({ metadata }) => metadata.name === pod.metadata.namespace);
-    if (!selects(peer.namespaceSelector, namespace?.metadata.labels)) return false;
+    if (namespace === undefined || !selects(peer.namespaceSelector, namespace.metadata.labels)) return false;
   }
   return peer.podSelector === undefined || selects(peer.podSelector, pod.metadata.labels);
 }
@@ -145,7 +152,9 @@ function portAllows(world: World, port: RawPort, probe: Probe): boolean {
   if (port.port === undefined) return true;
   if (typeof port.port === 'string') {
     const target = podAt(world, probe.dst);
-    const named = target?.spec.containers.flatMap(container => container.ports ?? []) ?? [];
+    const sidecars = (target?.spec.initContainers ?? []).filter(one => one.restartPolicy === 'Always');
+    const running = [...(target?.spec.containers ?? []), ...sidecars];
+    const named = running.flatMap(container => container.ports ?? []);
     return named.some(
       one =>
         one.name === port.port && (one.protocol ?? 'TCP') === protocol && one.containerPort === probe.port,

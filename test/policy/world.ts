@@ -17,31 +17,36 @@ import type {
 } from './naive.ts';
 
 const VALUES = ['x', 'y'] as const;
-const KEYS = ['app', 'tier'] as const;
+/** Names that every object answers to are names as all others. */
+const KEYS = ['app', 'constructor'] as const;
 
-const labels: fc.Arbitrary<RawLabels> = fc.record(
-  { app: fc.constantFrom(...VALUES), tier: fc.constantFrom(...VALUES) },
-  { requiredKeys: [] },
-);
+const labels: fc.Arbitrary<RawLabels> = fc
+  .array(fc.tuple(fc.constantFrom(...KEYS), fc.constantFrom(...VALUES)), { maxLength: 2 })
+  .map(list => Object.fromEntries(list));
 
 const expression = fc.record({
   key: fc.constantFrom(...KEYS),
   values: fc.subarray([...VALUES], { minLength: 1 }),
 });
 
+const requirement = expression.chain(({ key, values }) =>
+  fc.constantFrom<NonNullable<RawSelector['matchExpressions']>[number]>(
+    { key, operator: 'In', values },
+    { key, operator: 'NotIn', values },
+    { key, operator: 'Exists' },
+    { key, operator: 'DoesNotExist' },
+  ),
+);
+
 const selector: fc.Arbitrary<RawSelector> = fc.oneof(
   { weight: 2, arbitrary: fc.constant({}) },
   { weight: 3, arbitrary: labels.map(matchLabels => ({ matchLabels })) },
+  { weight: 2, arbitrary: requirement.map(one => ({ matchExpressions: [one] })) },
   {
-    weight: 2,
-    arbitrary: expression.chain(({ key, values }) =>
-      fc.constantFrom<RawSelector>(
-        { matchExpressions: [{ key, operator: 'In', values }] },
-        { matchExpressions: [{ key, operator: 'NotIn', values }] },
-        { matchExpressions: [{ key, operator: 'Exists' }] },
-        { matchExpressions: [{ key, operator: 'DoesNotExist' }] },
-      ),
-    ),
+    weight: 1,
+    arbitrary: fc
+      .tuple(labels, fc.array(requirement, { maxLength: 3 }))
+      .map(([matchLabels, matchExpressions]) => ({ matchLabels, matchExpressions })),
   },
 );
 
@@ -57,13 +62,18 @@ const NETWORKS = [
     inside: ['10.42.0.0/16', '10.42.0.0/24', '192.0.2.0/24', '203.0.113.7/32', '0.0.0.0/1'],
   },
   { cidr: '10.42.0.0/16', inside: ['10.42.0.0/24', '10.42.1.2/31', '10.42.0.3/32'] },
-  { cidr: '10.42.1.0/24', inside: ['10.42.1.2/32', '10.42.1.4/30'] },
+  { cidr: '10.42.1.0/24', inside: ['10.42.1.2/32', '10.42.1.4/30', '10.42.1.4/31', '10.42.1.0/25'] },
+  // As the API server takes them too: with bits of the host, leading zeros, IPv4 as IPv6.
+  { cidr: '10.42.77.1/16', inside: ['10.42.0.5/30', '::ffff:10.42.0.2/127'] },
+  { cidr: '010.042.000.000/23', inside: ['10.42.1.0/30'] },
+  { cidr: '::ffff:10.42.0.0/120', inside: ['10.42.0.4/31'] },
   { cidr: '10.42.0.2/31', inside: ['10.42.0.3/32'] },
   { cidr: '192.0.2.0/24', inside: ['192.0.2.1/32'] },
   { cidr: '192.0.2.2/32', inside: [] },
   { cidr: '203.0.113.0/24', inside: ['203.0.113.7/32'] },
   { cidr: '::/0', inside: ['fd42::/32', 'fd42:0:0:1::/64', '2001:db8::/64', '8000::/1'] },
-  { cidr: 'fd42::/32', inside: ['fd42:0:0:1::2/127', 'fd42:0:0:2::/64'] },
+  { cidr: 'fd42::/32', inside: ['fd42:0:0:1::2/127', 'fd42:0:0:2::/64', 'fd42:0:0:1::/64'] },
+  { cidr: 'fd42:0:0:1:ffff::/64', inside: ['fd42:0:0:1::4/126', 'fd42:0:0:1::6/127'] },
   { cidr: '2001:db8::/64', inside: ['2001:db8::2/128'] },
 ] as const;
 
@@ -73,17 +83,28 @@ export const block: fc.Arbitrary<RawPeer> = fc
     fc.subarray<string>([...inside]).map(except => ({ ipBlock: { cidr, except } })),
   );
 
+const SPACES = ['a', 'b', 'constructor'] as const;
+
+/** By the label that every namespace has. */
+const byName: fc.Arbitrary<RawSelector> = fc
+  .subarray([...SPACES], { minLength: 1 })
+  .chain(values =>
+    fc.constantFrom<RawSelector>(
+      { matchLabels: { 'kubernetes.io/metadata.name': values[0] as string } },
+      { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }] },
+      { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }] },
+    ),
+  );
+
+const spaceSelector = fc.oneof(selector, byName);
+
 const peer: fc.Arbitrary<RawPeer> = fc.oneof(
   selector.map(podSelector => ({ podSelector })),
-  selector.map(namespaceSelector => ({ namespaceSelector })),
+  spaceSelector.map(namespaceSelector => ({ namespaceSelector })),
   fc
-    .tuple(selector, selector)
+    .tuple(selector, spaceSelector)
     .map(([podSelector, namespaceSelector]) => ({ podSelector, namespaceSelector })),
-  fc
-    .constantFrom(...NETWORKS)
-    .chain(({ cidr, inside }) =>
-      fc.subarray<string>([...inside]).map(except => ({ ipBlock: { cidr, except } })),
-    ),
+  block,
 );
 
 const protocol = fc.constantFrom('TCP' as const, 'UDP' as const, 'SCTP' as const);
@@ -126,8 +147,6 @@ const ingressRule = fc.tuple(listed(peer), listed(port)).map(([from, ports]) => 
 }));
 const egressRule = ingressRule.map(({ from, ...rest }) => ({ ...rest, ...(from && { to: from }) }));
 
-const SPACES = ['a', 'b', 'c'] as const;
-
 export const policy = (name: string): fc.Arbitrary<RawPolicy> =>
   fc
     .record(
@@ -156,6 +175,11 @@ const containerPorts = fc.subarray(
   { maxLength: 3 },
 );
 
+const container = containerPorts.map(ports => ({ ports }));
+const initContainer = fc
+  .tuple(containerPorts, fc.constantFrom({ restartPolicy: 'Always' }, { restartPolicy: 'Never' }, {}))
+  .map(([ports, policyOf]) => ({ ...policyOf, ports }));
+
 /** Addresses by number, so that no two living pods share one. */
 export const pod = (n: number): fc.Arbitrary<RawPod> =>
   fc
@@ -165,13 +189,14 @@ export const pod = (n: number): fc.Arbitrary<RawPod> =>
       name: fc.constantFrom(`p${n}`, 'again'),
       labels,
       node: fc.nat(1),
-      ports: containerPorts,
+      containers: fc.array(container, { minLength: 1, maxLength: 2 }),
+      initContainers: fc.array(initContainer, { maxLength: 2 }),
       hostNetwork: fc.constantFrom(false, false, false, false, true),
       phase: fc.constantFrom('Running', 'Running', 'Running', 'Pending', 'Succeeded', 'Failed'),
     })
-    .map(({ namespace, name, labels: own, node, ports, hostNetwork, phase }) => ({
+    .map(({ namespace, name, labels: own, node, containers, initContainers, hostNetwork, phase }) => ({
       metadata: { namespace, name, uid: `uid-${n}`, labels: own },
-      spec: { nodeName: `n${node}`, hostNetwork, containers: [{ ports }] },
+      spec: { nodeName: `n${node}`, hostNetwork, containers, initContainers },
       status: {
         phase,
         podIPs: (hostNetwork
@@ -181,14 +206,20 @@ export const pod = (n: number): fc.Arbitrary<RawPod> =>
       },
     }));
 
-const namespaces: fc.Arbitrary<readonly RawNamespace[]> = fc.tuple(labels, labels, labels).map(all =>
-  all.map((own, n) => ({
-    metadata: {
-      name: SPACES[n] as string,
-      labels: { ...own, 'kubernetes.io/metadata.name': SPACES[n] as string },
-    },
-  })),
-);
+/** Mostly all; one that the API does not show yet is selected by nothing. */
+const namespaces: fc.Arbitrary<readonly RawNamespace[]> = fc
+  .tuple(labels, labels, labels)
+  .map(all =>
+    all.map((own, n) => ({
+      metadata: {
+        name: SPACES[n] as string,
+        labels: { ...own, 'kubernetes.io/metadata.name': SPACES[n] as string },
+      },
+    })),
+  )
+  .chain(all =>
+    fc.oneof({ weight: 5, arbitrary: fc.constant(all) }, { weight: 1, arbitrary: fc.subarray(all) }),
+  );
 
 const some = <T>(count: number, make: (n: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
   fc.tuple(...Array.from({ length: count }, (_, n) => make(n)));
