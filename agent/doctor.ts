@@ -25,11 +25,13 @@ async function askRight(
   client: Client,
   right: Right,
 ): Promise<Right & { readonly allowed: boolean | undefined }> {
-  const { group, resource, verb } = right;
+  const { group, resource, subresource, verb } = right;
   const body = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes: { group, resource, verb } },
+    spec: {
+      resourceAttributes: { group, resource, verb, ...(subresource !== undefined && { subresource }) },
+    },
   };
   const answer = await attempt(() => client.post(REVIEWS, body));
   const { status } = (answer ?? {}) as { readonly status?: { readonly allowed?: boolean } };

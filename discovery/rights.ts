@@ -2,6 +2,7 @@
 export type Right = {
   readonly group: string;
   readonly resource: string;
+  readonly subresource?: string;
   readonly verb: string;
   /** What does not work without it. */
   readonly lost: string;
@@ -23,5 +24,12 @@ export const RIGHTS: readonly Right[] = [
   ...of('', 'pods', 'network policies', 'list', 'watch'),
   ...of('', 'namespaces', 'network policies', 'list', 'watch'),
   ...of('networking.k8s.io', 'networkpolicies', 'network policies', 'list', 'watch'),
+  {
+    group: '',
+    resource: 'nodes',
+    subresource: 'status',
+    verb: 'patch',
+    lost: 'pods on Nodes that a cloud’s controller calls NetworkUnavailable, which nobody clears then',
+  },
   ...of('', 'events', 'Events on the Node', 'create'),
 ];

@@ -115,10 +115,10 @@ function rights({ rights: all }: NodeFacts): readonly Check[] {
   const missing = all.filter(right => right.allowed === false);
   const unknown = all.filter(right => right.allowed === undefined);
   if (missing.length > 0)
-    return missing.map(({ verb, resource, group, lost }) => ({
-      id: `right ${verb} ${resource}`,
+    return missing.map(({ verb, resource, subresource, group, lost }) => ({
+      id: `right ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`,
       grade: 'error' as const,
-      what: `the agent may not ${verb} ${resource}${group === '' ? '' : `.${group}`}; lost without it: ${lost}`,
+      what: `the agent may not ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}${group === '' ? '' : `.${group}`}; lost without it: ${lost}`,
       cure: 'apply weft’s manifests again: their ClusterRole weft grants it',
     }));
   if (unknown.length > 0)

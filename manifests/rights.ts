@@ -5,7 +5,7 @@ import type {
   V1Namespace,
   V1ServiceAccount,
 } from '@kubernetes/client-node';
-import { RIGHTS } from '../discovery/rights.ts';
+import { RIGHTS, type Right } from '../discovery/rights.ts';
 import { AGENT, labels, NAMESPACE } from './names.ts';
 import type { Manifest } from './yaml.ts';
 
@@ -29,20 +29,23 @@ const account: V1ServiceAccount = {
   metadata: { name: AGENT, namespace: NAMESPACE, labels: labels(AGENT) },
 };
 
-const verbsOf = (resource: string): string[] =>
-  RIGHTS.filter(right => right.resource === resource).map(right => right.verb);
+const nameOf = ({ resource, subresource }: Right): string =>
+  subresource === undefined ? resource : `${resource}/${subresource}`;
+
+/** One rule a resource, with exactly the verbs that the agent uses. */
+const rules = [...Map.groupBy(RIGHTS, right => `${right.group} ${nameOf(right)}`).values()].map(
+  ([first, ...more]) => ({
+    apiGroups: [first?.group ?? ''],
+    resources: [first === undefined ? '' : nameOf(first)],
+    verbs: [first, ...more].flatMap(right => right?.verb ?? []),
+  }),
+);
 
 const role: V1ClusterRole = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',
   metadata: { name: AGENT, labels: labels(AGENT) },
-  rules: [
-    { apiGroups: [''], resources: ['nodes'], verbs: verbsOf('nodes') },
-    { apiGroups: [''], resources: ['pods', 'namespaces'], verbs: verbsOf('pods') },
-    { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: verbsOf('networkpolicies') },
-    { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
-    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  ],
+  rules,
 };
 
 const binding: V1ClusterRoleBinding = {
@@ -67,7 +70,7 @@ export const rights: readonly Manifest[] = [
     comments: {
       'rules.0':
         'What may be patched, and on which Node, is narrowed by the ValidatingAdmissionPolicies below.',
-      'rules.3':
+      'rules.4':
         'For the one condition NetworkUnavailable, which some clouds set on new Nodes and which keeps pods off them.',
     },
   },

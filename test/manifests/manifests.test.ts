@@ -116,7 +116,7 @@ describe('rights', () => {
         .filter(verb => !['get', 'list', 'watch'].includes(verb))
         .flatMap(verb => (rule.resources ?? []).map(resource => `${verb} ${resource}`)),
     );
-    assert.deepEqual(writes.sort(), ['create events', 'patch events', 'patch nodes', 'patch nodes/status']);
+    assert.deepEqual(writes.sort(), ['create events', 'patch nodes', 'patch nodes/status']);
   });
 
   test('each policy is bound, denies, and fails closed', () => {
