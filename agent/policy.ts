@@ -157,6 +157,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     clock: systemClock,
     initial,
     onChange: () => changed(),
+    forbidden: sentence => discovery.event('WeftForbidden', sentence),
   });
   const saved = {
     log,

@@ -46,6 +46,8 @@ export type ClusterOptions = {
   readonly initial: Remembered | undefined;
   /** Something that `objects` returns has changed, or what is known. Called often; must be cheap. */
   readonly onChange: () => void;
+  /** What the API server does not let us read, with the cure. Called again and again. */
+  readonly forbidden?: (sentence: string) => void;
 };
 
 /** `version`: what the server had up to here is known. */
@@ -82,6 +84,7 @@ type Shared = {
   readonly clock: Clock;
   readonly limits: WatchLimits;
   readonly onChange: () => void;
+  readonly forbidden?: (sentence: string) => void;
 };
 
 const AWAY: WatchState = { synced: false, connected: false, error: undefined, restarts: 0 };
@@ -156,6 +159,7 @@ export function startCluster(options: ClusterOptions): Cluster {
     clock,
     limits: { ...limits, pageSize: Math.min(PAGE, limits.pageSize) },
     onChange: () => changed(),
+    ...(options.forbidden && { forbidden: options.forbidden }),
   };
   const policies = openPart<Policy>(
     shared,

@@ -148,6 +148,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const watch = startWatch({
     ...shared,
     ...(options.limits && { limits: options.limits }),
+    forbidden: sentence => events.post('WeftForbidden', sentence),
     handlers: {
       read,
       known: store.ids,

@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Log } from '../agent/log.ts';
-import { ApiError, isExpired, isMalformed, messageOf, retryAfter } from './api-error.ts';
+import { ApiError, isExpired, isForbidden, isMalformed, messageOf, retryAfter } from './api-error.ts';
 import type { Client } from './client.ts';
 import { type BackoffLimits, backoff, type Clock, sleep } from './clock.ts';
 import { judgeList } from './guard.ts';
@@ -85,6 +85,8 @@ const NODES: WatchKind = { noun: 'Nodes', meanwhile: 'the tunnels stay' };
 
 export type WatchOptions<T> = {
   readonly client: Client;
+  /** The API server says no, each time that it is asked: what cannot be watched, what follows, and the cure. */
+  readonly forbidden?: (sentence: string) => void;
   /** `/api/v1/nodes`. */
   readonly path: string;
   /** Nodes unless given. */
@@ -166,6 +168,10 @@ function refuseOlder(version: string | undefined, before: string | undefined): v
       reason: 'Expired',
     });
 }
+
+/** The same words each time, so that an Event of them is posted once. */
+const forbiddenText = ({ noun, meanwhile }: WatchKind, path: string): string =>
+  `The API server does not let weft list or watch ${noun} (${path}): ${meanwhile}, and what changes is not learnt. Apply weft’s manifests again: their ClusterRole weft and its binding grant it`;
 
 /** Starts at once and never gives up. */
 export function startWatch<T>(options: WatchOptions<T>): Watch {
@@ -269,6 +275,7 @@ export function startWatch<T>(options: WatchOptions<T>): Watch {
   const fail = async (error: unknown): Promise<void> => {
     const expired = isExpired(error);
     if (expired || isMalformed(error)) progress.version = undefined;
+    if (isForbidden(error)) options.forbidden?.(forbiddenText(kind, path));
     progress.failures += 1;
     setState({ connected: false, error: messageOf(error), restarts: state.restarts + 1 });
     const pause = backoff(progress.failures, limits.backoff, clock.random());

@@ -29,6 +29,7 @@ async function setUp(t: TestContext) {
   const client = await openClient({ kubeconfig, timeoutMs: 2_000 });
   const log = memoryLog();
   const clusters: Cluster[] = [];
+  const forbidden: string[] = [];
   const start = (initial?: Remembered): Cluster => {
     const cluster = startCluster({
       client,
@@ -38,6 +39,7 @@ async function setUp(t: TestContext) {
       limits: { ...quick, silenceMs: 2_000, headersMs: 1_000 },
       initial,
       onChange: () => {},
+      forbidden: sentence => forbidden.push(sentence),
     });
     clusters.push(cluster);
     return cluster;
@@ -54,7 +56,7 @@ async function setUp(t: TestContext) {
     await api.stop();
     folder.remove();
   });
-  return { api, start, log, requests, policy, addPod };
+  return { api, start, log, requests, policy, addPod, forbidden };
 }
 
 const names = (pods: readonly { readonly name: string }[]): string =>
@@ -175,4 +177,31 @@ test('namespaces in metadata only, pages small', async t => {
     requests.some(line => line.includes('limit=100')),
     requests.join('\n'),
   );
+});
+
+test('what the API server refuses is said in the same words each time, and what is known holds', async t => {
+  const { api, start, policy, forbidden } = await setUp(t);
+  policy('deny');
+  const cluster = start();
+  await until(() => cluster.synced(), 'the lists');
+  api.order({ status: 403, only: { path: /networkpolicies/ } });
+  api.dropWatches();
+  await until(() => forbidden.length > 2, 'the refusal to be said');
+  assert.deepEqual(
+    [...new Set(forbidden)],
+    [
+      'The API server does not let weft list or watch NetworkPolicies (/apis/networking.k8s.io/v1/networkpolicies): the policies that are known stay in force, and what changes is not learnt. Apply weft’s manifests again: their ClusterRole weft and its binding grant it',
+    ],
+  );
+  assert.ok(cluster.known());
+  assert.equal(cluster.objects().policies.length, 1);
+  // Right again.
+  api.order({});
+  policy('second');
+  await until(() => cluster.objects().policies.length === 2, 'the second policy');
+  api.order({ status: 403, only: { path: /pods/ } });
+  const said = forbidden.length;
+  const late = start();
+  await until(() => forbidden.slice(said).some(text => text.includes('Pods of this node')), 'the pods');
+  assert.equal(late.known(), false, 'who knows nothing holds the table of before');
 });
