@@ -63,11 +63,13 @@ export function buildShim(arch: Arch): string {
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return target;
   mkdirSync(dir, { recursive: true });
   const sources = SOURCES.filter(file => file.endsWith('.c')).map(file => join(HERE, file));
+  // Two processes may build at once.
+  const next = `${target}.${process.pid}`;
   const [program = '', ...headers] = compiler(arch);
-  execFileSync(program, [...headers, ...FLAGS, '-o', `${target}.new`, ...sources], {
+  execFileSync(program, [...headers, ...FLAGS, '-o', next, ...sources], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  renameSync(`${target}.new`, target);
+  renameSync(next, target);
   writeFileSync(stamp, wanted);
   return target;
 }
