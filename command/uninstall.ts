@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '../config.ts';
-import { RUN_DIR, STATE_DIR, STATUS_SOCKET } from '../constants.ts';
+import { RUN_DIR, STATE_DIR, STATUS_SOCKET, SYSCTL_RECORD } from '../constants.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Places, Removal } from '../uninstall/types.ts';
 import { openLocal } from './local.ts';
@@ -22,6 +22,7 @@ function readConfig(path: string): Config {
 
 export const placesOf = (host: string, config: Config): Places => ({
   runDir: join(host, RUN_DIR),
+  sysctlRecord: join(host, SYSCTL_RECORD),
   stateDir: join(host, STATE_DIR),
   cniBinDir: join(host, config.cniBinDir),
   cniConfDir: join(host, config.cniConfDir),

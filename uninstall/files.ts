@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } fr
 import { join } from 'node:path';
 import { CONFLIST } from '../cni/install.ts';
 import { WG_LINK } from '../constants.ts';
+import { readSysctlRecord } from '../platform/linux/sysctlrecord.ts';
 import { attempt } from './kernel.ts';
 import type { Places, Removal } from './types.ts';
 
@@ -56,15 +57,24 @@ function removeEmpty(dir: string): readonly Removal[] {
 export const uninstallConfig = ({ cniConfDir }: Places): Promise<readonly Removal[]> =>
   attempt('CNI configuration', () => removeConfig(join(cniConfDir, CONFLIST)));
 
+/** But for the record of settings that could not be put back, which `restoreSysctls` has left. */
+function removeRun({ runDir, sysctlRecord }: Places): readonly Removal[] {
+  const owed = Object.keys(readSysctlRecord(sysctlRecord)).length;
+  if (owed === 0) return remove(runDir);
+  const names = readdirSync(runDir).filter(name => join(runDir, name) !== sysctlRecord);
+  const why = `${owed} settings of the kernel could not be put back, and it says what they were: run weft uninstall again`;
+  return [...names.flatMap(name => remove(join(runDir, name))), { kind: 'left', what: sysctlRecord, why }];
+}
+
 /** All else. The state has the node's private key. */
 export async function uninstallFiles(places: Places): Promise<readonly Removal[]> {
-  const { cniBinDir, runDir, stateDir, wireguardDir } = places;
+  const { cniBinDir, stateDir, wireguardDir } = places;
   const own = [BINARY, `${BINARY}${HALF}`, `${LOOPBACK}${HALF}`].map(name => join(cniBinDir, name));
   return [
     ...(await attempt('loopback plugin', () => removeLoopback(cniBinDir))),
     ...(await attempt('CNI binary', () => own.flatMap(remove))),
     ...(await attempt('state', () => remove(stateDir))),
-    ...(await attempt('run directory', () => remove(runDir))),
+    ...(await attempt('run directory', () => removeRun(places))),
     ...(await attempt('socket of wireguard-go', () => remove(join(wireguardDir, `${WG_LINK}.sock`)))),
     ...removeEmpty(wireguardDir),
   ];

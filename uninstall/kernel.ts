@@ -1,8 +1,9 @@
 /** Takes out of the kernel what weft has put there: links, routes, tables, rules in others' chains, settings. */
+import { rmSync } from 'node:fs';
 import { removeForward } from '../host/ensure.ts';
 import type { Firewalls } from '../platform/linux/firewall.ts';
-import { readSysctlRecord, type SysctlRecord } from '../platform/linux/sysctlrecord.ts';
-import type { Kernel } from '../platform/linux/types.ts';
+import { type Changed, readSysctlRecord, saveSysctlRecord } from '../platform/linux/sysctlrecord.ts';
+import type { Kernel, Sysctls } from '../platform/linux/types.ts';
 import { FORWARDERS, isOwnLinksSetting, ownLinks, ownTables } from './own.ts';
 import type { Removal } from './types.ts';
 
@@ -63,23 +64,35 @@ const forwards = (key: string): boolean => key.endsWith('forwarding') || key.end
  * Puts back what is still as we wrote it. Forwarding stays on where somebody else may need it by now, and with it
  * accept_ra: a host that forwards needs 2 to keep its default route.
  */
-async function restoreSysctls({ sysctls, links }: Kernel, record: SysctlRecord): Promise<readonly Removal[]> {
+async function restoreSysctl(
+  sysctls: Sysctls,
+  key: string,
+  { before, ours }: Changed,
+  others: readonly string[],
+): Promise<readonly Removal[]> {
+  if (isOwnLinksSetting(key) || before === ours || (await sysctls.read(key)) !== ours) return [];
+  const what = `net/${key} from ${ours} to ${before}`;
+  if (others.length > 0 && (forwards(key) || key.endsWith('accept_ra')))
+    return [{ kind: 'left', what, why: `${others.join(', ')} may need it` }];
+  await sysctls.write(key, before);
+  return [removed(what)];
+}
+
+/** What could not be put back stays on record, and nothing else: a later run tries it again. */
+async function restoreSysctls({ sysctls, links }: Kernel, path: string): Promise<readonly Removal[]> {
+  const record = readSysctlRecord(path);
   const others = (await links.list()).map(link => link.name).filter(name => FORWARDERS.test(name));
   const done: Removal[] = [];
-  for (const [key, { before, ours }] of Object.entries(record).reverse()) {
-    if (isOwnLinksSetting(key) || before === ours || (await sysctls.read(key)) !== ours) continue;
-    const what = `net/${key} from ${ours} to ${before}`;
-    if (others.length > 0 && (forwards(key) || key.endsWith('accept_ra'))) {
-      done.push({ kind: 'left', what, why: `${others.join(', ')} may need it` });
-      continue;
-    }
-    done.push(
-      ...(await attempt(`setting ${what}`, async () => {
-        await sysctls.write(key, before);
-        return [removed(what)];
-      })),
+  const owed: [string, Changed][] = [];
+  for (const [key, changed] of Object.entries(record).reverse()) {
+    const result = await attempt(`setting net/${key} from ${changed.ours} to ${changed.before}`, () =>
+      restoreSysctl(sysctls, key, changed, others),
     );
+    done.push(...result);
+    if (result.some(({ kind }) => kind === 'failed')) owed.unshift([key, changed]);
   }
+  if (owed.length > 0) saveSysctlRecord(path, Object.fromEntries(owed));
+  else rmSync(path, { force: true });
   return done;
 }
 
@@ -89,12 +102,11 @@ export async function uninstallKernel(
   firewalls: Firewalls,
   sysctlRecord: string,
 ): Promise<readonly Removal[]> {
-  const record = readSysctlRecord(sysctlRecord);
   return [
     ...(await attempt('links', () => removeLinks(kernel))),
     ...(await attempt('routes', () => removeRoutes(kernel))),
     ...(await attempt('rules in forward chains of others', () => removeForwardRules(firewalls))),
-    ...(await attempt('settings of the kernel', () => restoreSysctls(kernel, record))),
+    ...(await attempt('settings of the kernel', () => restoreSysctls(kernel, sysctlRecord))),
     ...(await attempt('nft tables', () => removeTables(firewalls))),
   ];
 }

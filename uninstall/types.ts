@@ -9,6 +9,8 @@ export type Removal =
 /** Where things of the host are to be found from here; in a container they are mounted below a folder. */
 export type Places = {
   readonly runDir: string;
+  /** In runDir: what settings of the kernel were before we changed them. */
+  readonly sysctlRecord: string;
   readonly stateDir: string;
   readonly cniBinDir: string;
   readonly cniConfDir: string;

@@ -1,5 +1,4 @@
 /** All that weft has put on a node goes, in an order in which nothing of it is ever missed by what is still there. */
-import { join } from 'node:path';
 import type { Client } from '../discovery/client.ts';
 import type { Firewalls } from '../platform/linux/firewall.ts';
 import type { Kernel } from '../platform/linux/types.ts';
@@ -23,7 +22,7 @@ const ANNOTATIONS = 'annotations of the Node';
 export async function uninstall(deps: UninstallDeps): Promise<readonly Removal[]> {
   const { kernel, firewalls, places, client, nodeName } = deps;
   const config = await uninstallConfig(places);
-  const inKernel = await uninstallKernel(kernel, firewalls, join(places.runDir, 'sysctls.json'));
+  const inKernel = await uninstallKernel(kernel, firewalls, places.sysctlRecord);
   const files = await uninstallFiles(places);
   const node: readonly Removal[] =
     client === undefined || nodeName === undefined

@@ -23,7 +23,8 @@ export function readSysctlRecord(path: string): SysctlRecord {
   }
 }
 
-function save(path: string, record: SysctlRecord): void {
+/** Replaces the whole file. */
+export function saveSysctlRecord(path: string, record: SysctlRecord): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
   renameSync(`${path}.new`, path);
@@ -38,7 +39,7 @@ export function recordedSysctls(sysctls: Sysctls, path: string): Sysctls {
       const before = record[key]?.before ?? (await sysctls.read(key));
       if (before !== undefined && record[key]?.ours !== value)
         try {
-          save(path, { ...record, [key]: { before, ours: value } });
+          saveSysctlRecord(path, { ...record, [key]: { before, ours: value } });
         } catch {
           // A full or read-only file system: the setting is worth more than the memory of it.
         }

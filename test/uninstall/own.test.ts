@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Firewalls } from '../../platform/linux/firewall.ts';
 import { readSysctlRecord, recordedSysctls } from '../../platform/linux/sysctlrecord.ts';
-import type { Sysctls } from '../../platform/linux/types.ts';
+import type { Kernel, Sysctls } from '../../platform/linux/types.ts';
+import { uninstallFiles } from '../../uninstall/files.ts';
+import { uninstallKernel } from '../../uninstall/kernel.ts';
 import { isOwnLinksSetting, ownLinks, ownTables } from '../../uninstall/own.ts';
 
 test('links of pods, tunnel and bridge are ours, and names that only look alike are not', () => {
@@ -55,4 +58,53 @@ test('the record keeps what was before the first change, over restarts and damag
   assert.deepEqual(readSysctlRecord(path), { b: { before: '1', ours: '2' } });
   writeFileSync(path, '{');
   assert.deepEqual(readSysctlRecord(path), {});
+});
+
+test('a setting that cannot be put back stays on record, is told, and is tried again by the next run', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-uninstall-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const at = (name: string): string => join(folder, name);
+  const places = {
+    runDir: at('run'),
+    sysctlRecord: at('run/sysctls.json'),
+    stateDir: at('state'),
+    cniBinDir: at('bin'),
+    cniConfDir: at('conf'),
+    wireguardDir: at('wireguard'),
+  };
+  mkdirSync(at('run/pods'), { recursive: true });
+  const changed = { before: '0', ours: '1' };
+  writeFileSync(
+    places.sysctlRecord,
+    JSON.stringify({ 'ipv4/a': changed, 'ipv4/b': changed, 'ipv4/c': changed }),
+  );
+  const settings = new Map(['a', 'b', 'c'].map(name => [`ipv4/${name}`, '1']));
+  let refused = 'ipv4/b';
+  const kernel = {
+    links: { list: async () => [] },
+    routes: { ours: async () => [] },
+    sysctls: {
+      read: async (key: string) => settings.get(key),
+      write: async (key: string, value: string) => {
+        if (key === refused) throw new Error('EROFS');
+        settings.set(key, value);
+      },
+    },
+  } as unknown as Kernel;
+  const firewalls = { tables: async () => '', chains: async () => [] } as unknown as Firewalls;
+  const run = async (): Promise<readonly string[]> =>
+    [...(await uninstallKernel(kernel, firewalls, places.sysctlRecord)), ...(await uninstallFiles(places))]
+      .filter(({ what }) => /setting|sysctls|ipv4/.test(what))
+      .map(({ kind, what }) => `${kind} ${what.replace(folder, '')}`);
+  assert.deepEqual(await run(), [
+    'removed net/ipv4/c from 1 to 0',
+    'failed setting net/ipv4/b from 1 to 0',
+    'removed net/ipv4/a from 1 to 0',
+    'left /run/sysctls.json',
+  ]);
+  assert.deepEqual(readSysctlRecord(places.sysctlRecord), { 'ipv4/b': changed });
+  assert.deepEqual([existsSync(at('run/pods')), settings.get('ipv4/a')], [false, '0']);
+  refused = '';
+  assert.deepEqual(await run(), ['removed net/ipv4/b from 1 to 0']);
+  assert.equal(existsSync(at('run')), false);
 });
