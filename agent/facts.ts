@@ -6,7 +6,7 @@ import type { Discovery } from '../discovery/discovery.ts';
 import type { Candidate } from '../discovery/types.ts';
 import { aggregate, parseEndpoint } from '../ip.ts';
 import type { MeshFacts, MeshSettings, PathLimit } from '../mesh/types.ts';
-import type { Address, Kernel, Link } from '../platform/linux/types.ts';
+import type { Address, Kernel, Link, Route } from '../platform/linux/types.ts';
 import type { Cidr, Ip, PublicKey } from '../types.ts';
 
 /** IPv6 needs 1280, whatever the underlay says. */
@@ -14,9 +14,9 @@ const MIN_MTU = 1280;
 const ETHERNET_MTU = 1500;
 
 /** The smallest MTU among the links that carry default routes, minus what WireGuard takes. */
-export async function tunnelMtu(config: Config, kernel: Kernel, links: readonly Link[]): Promise<number> {
+export function tunnelMtu(config: Config, links: readonly Link[], defaults: readonly Route[]): number {
   if (config.mtu !== undefined) return config.mtu;
-  const outward = new Set((await kernel.routes.defaults()).map(route => route.link));
+  const outward = new Set(defaults.map(route => route.link));
   const mtus = links.filter(link => outward.has(link.name) && link.name !== WG_LINK).map(link => link.mtu);
   return Math.max(Math.min(...(mtus.length > 0 ? mtus : [ETHERNET_MTU])) - WG_OVERHEAD, MIN_MTU);
 }

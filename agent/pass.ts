@@ -6,6 +6,7 @@ import { WG_LINK } from '../constants.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { OwnKey } from '../mesh/apply.ts';
+import { givenUp } from '../mesh/heirs.ts';
 import { addMended, type Mended } from '../mesh/mended.ts';
 import type { MeshRoom, Outcome } from '../mesh/reconcile.ts';
 import type { MeshFacts } from '../mesh/types.ts';
@@ -23,7 +24,7 @@ import { reservedPorts } from './reserved.ts';
 import { type KeyOrder, openRotation, type Rotation, type RotationStatus } from './rotation.ts';
 import { openSaid } from './said.ts';
 import type { Sweeping } from './sweeping.ts';
-import { newWhereabouts, type Whereabouts } from './whereabouts.ts';
+import { type Change, newWhereabouts, type Whereabouts } from './whereabouts.ts';
 
 export type PassDeps = {
   readonly config: Config;
@@ -118,11 +119,13 @@ function knowsPeers(deps: PassDeps, synced: boolean, facts: MeshFacts): boolean 
   return synced && (whole || performance.now() - deps.startedAt > PATIENCE_MS);
 }
 
-/** Our connections came from an address that is gone. Peers learn the new one from our next packet. */
-function onMove({ client, prober, log }: PassDeps): void {
-  log.info({}, 'an address of this node is gone: connections and tunnels begin again from another');
-  client.reconnect();
-  prober.askAll();
+/** Peers learn from our next packet where we are, with or without an API server: it goes to all of them at once. */
+function tellPeers({ client, prober, log }: PassDeps, { moved, elsewhere }: Change): void {
+  if (moved) {
+    log.info({}, 'an address of this node is gone: connections and tunnels begin again from another');
+    client.reconnect();
+  }
+  if (elsewhere) prober.askAll();
 }
 
 /**
@@ -140,26 +143,32 @@ async function changeKey({ kernel, prober }: PassDeps, outcome: Outcome, next: O
 async function applyMesh(
   deps: PassDeps,
   whereabouts: Whereabouts,
-  { key, change, accepted, rotated }: KeyOrder,
+  { key, change: nextKey, accepted, rotated }: KeyOrder,
 ): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
   const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
-  const moved = whereabouts.moved(addresses);
-  const mtu = await tunnelMtu(config, kernel, links);
+  const defaults = await kernel.routes.defaults();
+  const change = whereabouts.look(addresses, defaults);
+  const mtu = tunnelMtu(config, links, defaults);
   const { synced } = discovery.state();
   const limits = await deps.paths.limits(discovery.facts(), mtu);
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
-  let outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved });
-  if (moved) onMove(deps);
+  let outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved: change.moved });
+  tellPeers(deps, change);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);
     const done = rotated !== undefined && { rotated };
-    if (change !== undefined) outcome = await changeKey(deps, outcome, change);
-    discovery.publish({ publicKey: (change ?? key).publicKey, accepted, endpoints, ...done });
+    if (nextKey !== undefined) outcome = await changeKey(deps, outcome, nextKey);
+    discovery.publish({ publicKey: (nextKey ?? key).publicKey, accepted, endpoints, ...done });
   }
   return outcome;
+}
+
+function giveUp({ discovery }: PassDeps, { device }: Outcome): void {
+  if (device === undefined) return;
+  for (const uid of givenUp(discovery.facts(), device, Date.now())) discovery.letGo(uid);
 }
 
 const soonest = (...waits: readonly (number | undefined)[]): number | undefined => {
@@ -207,6 +216,7 @@ export function newPass(deps: PassDeps): Pass {
     measure(outcome);
     await turn();
     deps.paths.follow(outcome.plan);
+    giveUp(deps, outcome);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))
       return 0;
     const { made } = deps.identity.key();

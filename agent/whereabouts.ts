@@ -1,22 +1,34 @@
-/** Where this node is: which of its addresses have gone since the last look. */
+/** Where this node is: its addresses and its ways out, against the last look. */
 import { BRIDGE, VETH_PREFIX, WG_LINK } from '../constants.ts';
-import type { Address } from '../platform/linux/types.ts';
+import type { Address, Route } from '../platform/linux/types.ts';
+
+/**
+ * `moved`: an address outside the pod network is gone, and with it connections that came from it.
+ * `elsewhere`: packets may leave from another address than at the last call.
+ */
+export type Change = { readonly moved: boolean; readonly elsewhere: boolean };
 
 export type Whereabouts = {
-  /** True where an address outside the pod network was there at the last call and is not now. */
-  readonly moved: (addresses: readonly Address[]) => boolean;
+  /** `defaults`: the default routes. The first call finds nothing changed. */
+  readonly look: (addresses: readonly Address[], defaults: readonly Route[]) => Change;
 };
 
 const outer = ({ link, address }: Address): boolean =>
   link !== BRIDGE && link !== WG_LINK && !link.startsWith(VETH_PREFIX) && !address.startsWith('fe80:');
 
+const missing = (some: ReadonlySet<string>, others: ReadonlySet<string>): boolean =>
+  [...some].some(one => !others.has(one));
+
 export function newWhereabouts(): Whereabouts {
-  let before: ReadonlySet<string> = new Set();
-  const moved = (addresses: readonly Address[]): boolean => {
-    const now = new Set(addresses.filter(outer).map(a => `${a.link} ${a.address}`));
-    const gone = [...before].some(address => !now.has(address));
-    before = now;
-    return gone;
+  let before: { readonly places: ReadonlySet<string>; readonly ways: ReadonlySet<string> } | undefined;
+  const look = (addresses: readonly Address[], defaults: readonly Route[]): Change => {
+    const places = new Set(addresses.filter(outer).map(a => `${a.link} ${a.address}`));
+    const ways = new Set(defaults.map(r => `${r.dst} ${r.link} ${r.via} ${r.src} ${r.metric ?? 0}`));
+    const last = before ?? { places, ways };
+    before = { places, ways };
+    const moved = missing(last.places, places);
+    const turned = missing(last.ways, ways) || missing(ways, last.ways);
+    return { moved, elsewhere: moved || turned || missing(places, last.places) };
   };
-  return { moved };
+  return { look };
 }

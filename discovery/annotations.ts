@@ -55,6 +55,9 @@ const parseBoolean = (text: string): Result<boolean> =>
 
 const name = (suffix: string): string => `${ANNOTATION_PREFIX}${suffix}`;
 
+/** In the key's place: the node leaves the mesh. Without a word, a key that is gone is taken for an accident. */
+export const LEFT = 'left';
+
 const parseToken = (text: string): Result<string> =>
   /^[\x21-\x7e]{1,63}$/.test(text)
     ? { ok: true, value: text }
@@ -67,7 +70,7 @@ export const annotations = {
     writer: 'own agent',
     content: 'base64 of an X25519 public key',
     example: 'jHcSvWTnlMVPtYLKOPiC2ZInJShg9CMzqdXWQFtqfkg=',
-    doc: 'The node’s WireGuard key. Its agent makes the pair once and keeps the private half in /var/lib/weft/key.json. A Node without it is no peer; where a value does not parse, the last good one stays in use.',
+    doc: 'The node’s WireGuard key. Its agent makes the pair once and keeps the private half in /var/lib/weft/key.json. A Node that never had it is no peer. Where a value does not parse, the last good one stays in use; where the annotation is gone, for as long as the tunnel lives. The word left, which `weft uninstall` writes for a moment, takes the node out of the mesh at once.',
     parse: all(parsePublicKey),
     print: (key: PublicKey) => key,
   } satisfies Annotation<PublicKey>,
@@ -224,12 +227,14 @@ export function parseNode(meta: unknown, podCidrs: readonly string[]): Result<No
   const values = record(given);
   const region = own(record(labels), REGION_LABEL);
   const errors: AnnotationError[] = [];
+  const left = own(values, annotations.publicKey.name) === LEFT;
   const fact: NodeFact = {
     name,
     uid,
     createdAt: creationTimestamp,
     podCidrs: [],
-    publicKey: readAnnotation(values, annotations.publicKey, errors),
+    publicKey: left ? undefined : readAnnotation(values, annotations.publicKey, errors),
+    ...(left && { left }),
     endpoints: readAnnotation(values, annotations.endpoints, errors) ?? [],
     forceEndpoint: readAnnotation(values, annotations.forceEndpoint, errors),
     location:

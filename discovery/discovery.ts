@@ -46,6 +46,8 @@ export type Discovery = {
   readonly resolved: () => ReadonlyMap<string, readonly Ip[]>;
   /** The peer of this force-endpoint's host is silent: look its name up again, as often as you like to say so. */
   readonly lookAgain: (host: string) => void;
+  /** The key that this Node has ceased to show is of no use any more. */
+  readonly letGo: (uid: string) => void;
   /** What our Node shall show from now on; the same again costs nothing. */
   readonly publish: (wanted: WantedState) => void;
   readonly publication: () => Publication;
@@ -178,6 +180,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     state: watch.state,
     resolved: resolver.resolved,
     lookAgain: resolver.hurry,
+    letGo: uid => changed(store.letGo(uid)),
     publish: publisher.want,
     publication: publisher.publication,
     shown: publisher.shown,

@@ -12,6 +12,8 @@ export type FactStore = {
   /** `whole`: what is not listed is removed. */
   readonly list: (facts: readonly NodeFact[], whole: boolean) => boolean;
   readonly remove: (uid: string) => boolean;
+  /** Holds the key no longer that this Node has ceased to show. */
+  readonly letGo: (uid: string) => boolean;
   /** spec.podCIDRs as they are written there. */
   readonly setPodCidrs: (uid: string, podCidrs: readonly string[]) => boolean;
 };
@@ -22,13 +24,15 @@ const same = (a: NodeFact | undefined, b: NodeFact): boolean =>
 /** UTF-16 order: the same on every node, whatever its locale. */
 const byName = (a: NodeFact, b: NodeFact): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
-/** A key that does not parse is no reason to cut a living peer off: the last good one of the same Node stays. */
-const withKnownKey = (fact: NodeFact, before: NodeFact | undefined): NodeFact =>
-  fact.publicKey === undefined &&
-  before?.publicKey !== undefined &&
-  fact.errors.some(error => error.annotation === annotations.publicKey.name)
-    ? { ...fact, publicKey: before.publicKey }
-    : fact;
+/**
+ * A key that does not parse, or that somebody took away, is no reason to cut a living peer off: the last good one of
+ * the same Node stays.
+ */
+function withKnownKey(fact: NodeFact, before: NodeFact | undefined): NodeFact {
+  if (fact.publicKey !== undefined || fact.left || before?.publicKey === undefined) return fact;
+  const garbled = fact.errors.some(error => error.annotation === annotations.publicKey.name);
+  return { ...fact, publicKey: before.publicKey, ...(!garbled && { keyGone: true }) };
+}
 
 export function openStore(initial: readonly NodeFact[]): FactStore {
   const byId = new Map<string, NodeFact>();
@@ -79,6 +83,10 @@ export function openStore(initial: readonly NodeFact[]): FactStore {
       return [...removed, ...facts.map(put)].some(changed => changed);
     },
     remove,
+    letGo: uid => {
+      const { keyGone, ...fact } = byId.get(uid) ?? {};
+      return keyGone === true && set({ ...(fact as NodeFact), publicKey: undefined });
+    },
     setPodCidrs: (uid, podCidrs) => {
       const fact = byId.get(uid);
       if (fact === undefined) return false;

@@ -26,6 +26,10 @@ export type NodeFact = {
   /** spec.podCIDRs; empty until the controller manager has set them. */
   readonly podCidrs: readonly Cidr[];
   readonly publicKey: PublicKey | undefined;
+  /** The Node shows no key any more; this is the last that it showed. */
+  readonly keyGone?: true;
+  /** The Node says that it leaves the mesh. */
+  readonly left?: true;
   readonly endpoints: readonly Candidate[];
   readonly forceEndpoint: HostPort | undefined;
   /** weft.network/location, else the label topology.kubernetes.io/region. */

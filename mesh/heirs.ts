@@ -1,7 +1,8 @@
 /**
  * A node with a new key: which peer of the device is its old self. Told by AllowedIPs alone, since
- * those belong to one peer, and so known after a restart too. Pure.
+ * those belong to one peer, and so known after a restart too. And a node whose key is shown no more. Pure.
  */
+import type { NodeFact } from '../discovery/types.ts';
 import type { WgDevice, WgPeer } from '../platform/linux/types.ts';
 import type { PublicKey } from '../types.ts';
 import { FRESH_MS } from './endpoint.ts';
@@ -36,6 +37,18 @@ export function deferringTo(device: WgDevice, plan: MeshPlan, now: number): Mesh
   const olds = predecessors(plan, device);
   const alive = (key: PublicKey): boolean => now - (olds.get(key)?.latestHandshake ?? 0) < FRESH_MS;
   return { ...plan, peers: plan.peers.filter(peer => !alive(peer.publicKey)) };
+}
+
+/**
+ * Nodes that have ceased to show a key, and whose tunnel is dead: a peer that lives is not cut off by whoever took its
+ * annotation away, and a node that is gone must not stay for ever. `now` in ms since the epoch; UIDs.
+ */
+export function givenUp(nodes: readonly NodeFact[], device: WgDevice, now: number): readonly string[] {
+  const gone = nodes.filter(node => node.keyGone);
+  if (gone.length === 0) return [];
+  const handshakes = new Map(device.peers.map(peer => [peer.publicKey, peer.latestHandshake]));
+  const dead = (key: PublicKey | undefined): boolean => now - ((key && handshakes.get(key)) ?? 0) >= FRESH_MS;
+  return gone.filter(node => dead(node.publicKey)).map(node => node.uid);
 }
 
 /** A peer whose networks have gone to its heir is kept so long: packets under way still go out by it. */

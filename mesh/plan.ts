@@ -68,7 +68,14 @@ function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonl
       message:
         'publishes no endpoint that can be tried: the tunnel comes up only if that node can reach this one; set weft.network/force-endpoint on it if it has a reachable address',
     }));
-  return [...annotations, ...outside, ...silent].sort(byNode);
+  const gone = facts.nodes
+    .filter(node => node.keyGone && node.name !== facts.self.name)
+    .map(node => ({
+      node: node.name,
+      message:
+        'shows no weft.network/public-key any more: the last one stays in use while its tunnel lives; is its weft agent running?',
+    }));
+  return [...annotations, ...gone, ...outside, ...silent].sort(byNode);
 }
 
 /** The plan of the node `facts.self.name`. */

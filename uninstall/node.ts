@@ -1,5 +1,5 @@
 /** Takes our annotations off the own Node, from which peers then leave this node out. */
-import { annotations } from '../discovery/annotations.ts';
+import { annotations, LEFT } from '../discovery/annotations.ts';
 import type { Client } from '../discovery/client.ts';
 import { attempt } from './kernel.ts';
 import type { Removal } from './types.ts';
@@ -19,6 +19,8 @@ export const uninstallNode = (client: Client, nodeName: string): Promise<readonl
     const there = notesOf(await client.get(path));
     const ours = OWN.filter(name => name in there);
     if (ours.length === 0) return [];
+    // Peers hold a key that is gone without a word.
+    await client.patch(path, { metadata: { annotations: { [annotations.publicKey.name]: LEFT } } });
     await client.patch(path, {
       metadata: { annotations: Object.fromEntries(ours.map(name => [name, null])) },
     });

@@ -1,5 +1,7 @@
 /** Nodes whose addresses change, whose keys clash, whose Nodes are made anew: who is touched, and who is not. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -14,7 +16,7 @@ import {
 import { answers, untilAnswers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
-import { assertLossless } from '../lab/traffic.ts';
+import { assertLossless, assertResumes } from '../lab/traffic.ts';
 import { LAB } from '../lab/underlay.ts';
 import { until } from '../lab/wait.ts';
 
@@ -36,6 +38,14 @@ after(async () => lab?.end());
 
 const annotation = (node: string, name: string): string =>
   lab.api.store.get(NODES, undefined, node).metadata.annotations?.[`weft.network/${name}`] ?? '';
+
+/** Its IPv4 address; whatever it was, it is gone before. */
+const moveTo = (m: Member, to: string): Promise<string> =>
+  m.namespace.run([
+    'sh',
+    '-ec',
+    `ip -4 address flush dev eth0; ip address add ${to}/24 dev eth0; ip route replace default via ${LAB.v4}`,
+  ]);
 
 const reached = (from: Pod, to: Pod, withinMs: number): Promise<true> =>
   untilAnswers(from, to.v4 ?? '', withinMs);
@@ -60,18 +70,60 @@ test('a new address is published, an address that goes is withdrawn, and nothing
 test('a node that moves to another address is reached again, and the others lose nothing', async () => {
   const [, b] = members as [Member, Member, Member];
   const [podA, podB, podC] = pods as [Pod, Pod, Pod];
-  let at = '192.0.2.2';
+  let at = '';
   let moves = 0;
   await assertLossless(podA, podC, 5, async () => {
     await sleep(500);
     moves += 1;
-    const to = `192.0.2.${200 + moves}`;
-    const move = `ip address del ${at}/24 dev eth0; ip address add ${to}/24 dev eth0; ip route replace default via ${LAB.v4}`;
-    await b.namespace.run(['sh', '-ec', move]);
-    at = to;
+    at = `192.0.2.${200 + moves}`;
+    await moveTo(b, at);
     await Promise.all([reached(podA, podB, 10_000), reached(podB, podC, 10_000)]);
   });
   await until('the new endpoint', () => annotation(b.name, 'endpoints').includes(`${at}:51820`) || undefined);
+});
+
+test('a node that moves while the API server is away is followed by what it sends: its traffic stands still for 2 s at most', async () => {
+  const [, b] = members as [Member, Member, Member];
+  const [podA, podB] = pods as [Pod, Pod, Pod];
+  await lab.api.stop();
+  try {
+    let at = 220;
+    await assertResumes(podA, podB, 6, 2_000, async () => {
+      await sleep(1_000);
+      await moveTo(b, `192.0.2.${at}`);
+      at += 1;
+    });
+  } finally {
+    await lab.api.start();
+  }
+});
+
+test('a node that has no address for a while is back as soon as it has one', async () => {
+  const [, b] = members as [Member, Member, Member];
+  const [podA, podB] = pods as [Pod, Pod, Pod];
+  await lab.api.stop();
+  try {
+    await b.namespace.run(['ip', '-4', 'address', 'flush', 'dev', 'eth0']);
+    await b.namespace.run(['ip', '-6', 'address', 'flush', 'dev', 'eth0', 'scope', 'global']);
+    await sleep(4_000);
+    const from = performance.now();
+    await b.namespace.run([
+      'sh',
+      '-ec',
+      `ip address add 192.0.2.230/24 dev eth0; ip route add default via ${LAB.v4}`,
+    ]);
+    await reached(podA, podB, 10_000);
+    process.stdout.write(`back after ${Math.round(performance.now() - from)} ms\n`);
+  } finally {
+    await lab.api.start();
+  }
+  await moveTo(b, b.address.v4);
+  await b.namespace.run([
+    'sh',
+    '-ec',
+    `ip -6 address add ${b.address.v6}/64 dev eth0 nodad; ip -6 route replace default via ${LAB.v6}`,
+  ]);
+  await reached(podA, podB, 15_000);
 });
 
 test('a Node that copies another’s key harms only itself', async () => {
@@ -140,4 +192,69 @@ test('nodes lose their places in the API and get them back: the tunnels come and
   assert.equal(await answers(podA, podC.v4 ?? ''), false);
   lab.api.store.create(NODES, undefined, nodeObject(3));
   await reached(podA, podC, 15_000);
+});
+
+test('a host that comes back under another name is a Node of its own, and the others lose nothing over all of it', async () => {
+  const [podA, , podC] = pods as [Pod, Pod, Pod];
+  const host = await lab.join(5);
+  await untilInstalled(host);
+  await reached(podA, await addPod(host, 'pod5'), 15_000);
+  const key = annotation(host.name, 'public-key');
+  const named = nodeObject(6);
+  let round = 0;
+  await assertLossless(podA, podC, 12, async () => {
+    round += 1;
+    const name = `renamed${round}`;
+    await host.stop();
+    lab.api.store.create(NODES, undefined, { ...named, metadata: { name } });
+    host.start({}, name);
+    await until('the new Node’s key', () => annotation(name, 'public-key') || undefined);
+    assert.notEqual(annotation(name, 'public-key'), key, 'a key belongs to one Node');
+    const again = await addPod(host, `again${round}`);
+    for (const pod of [podA, podC]) {
+      await reached(pod, again, 15_000);
+      await reached(again, pod, 15_000);
+    }
+    if (round === 1) lab.api.store.remove(NODES, undefined, host.name);
+    await sleep(1_000);
+    for (const pod of [podA, podC]) assert.ok(await answers(again, pod.v4 ?? ''));
+    lab.api.store.remove(NODES, undefined, name);
+  });
+});
+
+test('an endpoint by a name is followed to the name’s new address, where the node cannot call', async () => {
+  const [a, b] = members as [Member, Member, Member];
+  const [podA, podB] = pods as [Pod, Pod, Pod];
+  const hosts = (m: Member, address: string): void =>
+    writeFileSync(join(lab.dir, m.name, 'hosts'), `${address} b.example\n`);
+  const force = (m: Member, endpoint: string): unknown =>
+    lab.api.store.patch(
+      NODES,
+      undefined,
+      m.name,
+      { metadata: { annotations: { 'weft.network/force-endpoint': endpoint } } },
+      'main',
+    );
+  const endpoint = async (): Promise<string> =>
+    (await a.status())?.peers.find(p => p.node === b.name)?.endpoint ?? '';
+  hosts(a, b.address.v4);
+  force(b, 'b.example:51820');
+  // So that it must be called: it knows no endpoint of the one that calls.
+  force(a, '192.0.2.199:51820');
+  await until(
+    'the name to be in use',
+    async () => (await endpoint()) === `${b.address.v4}:51820` || undefined,
+  );
+  await reached(podA, podB, 15_000);
+  await b.stop('SIGKILL');
+  // Its WireGuard forgets where the others are.
+  await b.namespace.run(['ip', 'link', 'del', 'weft-wg']);
+  await moveTo(b, '192.0.2.240');
+  hosts(a, '192.0.2.240');
+  b.start();
+  const from = performance.now();
+  // Names are looked up every minute anyway.
+  await reached(podA, podB, 35_000);
+  process.stdout.write(`reached by name after ${Math.round(performance.now() - from)} ms\n`);
+  assert.equal(await endpoint(), '192.0.2.240:51820');
 });

@@ -112,15 +112,40 @@ test('a node that reboots, loses its key or gets other networks costs the others
   );
 });
 
-test('a public key that somebody garbles costs nothing: the last good one stays, and the agent puts it right', async () => {
-  const shown = (): string =>
-    lab.api.store.get(NODES, undefined, b.name).metadata.annotations?.['weft.network/public-key'] ?? '';
-  const good = shown();
-  await assertLossless(podA, podB, 3, async () => {
-    const annotations = { 'weft.network/public-key': 'garbled' };
-    lab.api.store.patch(NODES, undefined, b.name, { metadata: { annotations } }, 'main');
-    await until('it to be put right', () => shown() === good || undefined, 10_000, 20);
+const KEY = 'weft.network/public-key';
+const shown = (): string => lab.api.store.get(NODES, undefined, b.name).metadata.annotations?.[KEY] ?? '';
+const annotate = (annotations: Readonly<Record<string, string | null>>): unknown =>
+  lab.api.store.patch(NODES, undefined, b.name, { metadata: { annotations } }, 'main');
+
+const spoilt: readonly (readonly [string, Readonly<Record<string, string | null>>])[] = [
+  ['garbles', { [KEY]: 'garbled' }],
+  ['takes away', { [KEY]: null }],
+  ['takes away with all that is ours', { [KEY]: null, 'weft.network/endpoints': null }],
+];
+
+for (const [what, annotations] of spoilt)
+  test(`a public key that somebody ${what} costs nothing: the last one stays, and the agent puts it right`, async () => {
+    const good = shown();
+    await assertLossless(podA, podB, 3, async () => {
+      annotate(annotations);
+      await until('it to be put right', () => shown() === good || undefined, 10_000, 20);
+    });
   });
+
+test('nor where no agent is there to put it right, and the others start anew', async () => {
+  const good = shown();
+  await b.stop('SIGKILL');
+  await assertLossless(podA, podB, 6, async () => {
+    annotate({ [KEY]: null, 'weft.network/endpoints': null });
+    await until('it to be told', async () =>
+      (await a.status())?.warnings.some(w => w.node === b.name && w.message.includes(KEY)),
+    );
+    await a.stop('SIGKILL');
+    a.start();
+    await connected(a);
+  });
+  b.start();
+  await until('it to be put right', () => shown() === good || undefined, 10_000, 20);
 });
 
 test('private keys are in no log, no status and no metric, and no file of theirs is open to others', async () => {

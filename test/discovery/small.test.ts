@@ -140,11 +140,33 @@ test('store: a key that does not parse leaves the last good one of the same Node
   store.put({ ...fact('a', '1'), ...garbled });
   assert.equal(store.byName('a')?.publicKey, good);
   assert.equal(store.byName('a')?.errors.length, 1);
-  store.put({ ...fact('a', '1'), ...garbled, errors: [] });
-  assert.equal(store.byName('a')?.publicKey, undefined, 'taken away on purpose');
+  assert.equal(store.letGo('1'), false, 'a key that does not parse is held as long as it stands there');
   store.put({ ...fact('a', '1'), publicKey: other });
   store.put({ ...fact('a', '2'), ...garbled });
   assert.equal(store.byName('a')?.publicKey, undefined, 'another Node of that name');
+});
+
+test('store: a key that is gone is held until it is let go, comes back, or the Node says that it leaves', () => {
+  const [good, other] = ['good', 'other'] as unknown as readonly [PublicKey, PublicKey];
+  const store = openStore([{ ...fact('a', '1'), publicKey: good }]);
+  const held = (): unknown => [store.byName('a')?.publicKey, store.byName('a')?.keyGone];
+  assert.equal(store.letGo('1'), false);
+  assert.equal(store.list([fact('a', '1')], true), true);
+  assert.deepEqual(held(), [good, true]);
+  assert.equal(store.put(fact('a', '1')), false);
+  store.put({ ...fact('a', '1'), publicKey: other });
+  assert.deepEqual(held(), [other, undefined]);
+  store.put(fact('a', '1'));
+  assert.deepEqual(held(), [other, true]);
+  assert.equal(store.letGo('1'), true);
+  assert.equal(store.letGo('1'), false);
+  assert.deepEqual(held(), [undefined, undefined]);
+  assert.equal(store.put(fact('a', '1')), false, 'and does not come back by itself');
+  store.put({ ...fact('a', '1'), publicKey: good });
+  store.put({ ...fact('a', '1'), left: true });
+  assert.deepEqual(held(), [undefined, undefined]);
+  store.put(fact('a', '1'));
+  assert.deepEqual(held(), [undefined, undefined]);
 });
 
 test('store: says what is a change, keeps podCIDRs, sorts, and lets a name go to its new Node', () => {

@@ -16,7 +16,7 @@ export type Member = LabNode & {
   /** The agent as it runs now. */
   readonly agent: () => ChildProcess | undefined;
   /** Starts the agent, or starts it again. */
-  readonly start: (settings?: Readonly<Record<string, unknown>>) => void;
+  readonly start: (settings?: Readonly<Record<string, unknown>>, as?: string) => void;
   /** Ends the agent and waits for its end; the data path stays. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 };
@@ -73,8 +73,8 @@ function member(node: LabNode): Member {
   return {
     ...node,
     agent: () => agent,
-    start: (settings = {}) => {
-      agent = node.startAgent({ clusterCidrs: CLUSTER_CIDRS, ...settings });
+    start: (settings = {}, as = node.name) => {
+      agent = node.startAgent({ clusterCidrs: CLUSTER_CIDRS, ...settings }, as);
     },
     stop: async (signal = 'SIGTERM') => {
       agent?.kill(signal);

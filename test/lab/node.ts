@@ -14,7 +14,8 @@ export type LabNode = Host & {
   readonly address: UnderlayAddress;
   /** The agent's log, JSON lines. */
   readonly logFile: string;
-  readonly startAgent: (settings?: Readonly<Record<string, unknown>>) => ChildProcess;
+  /** `as`: for a Node of another name than the host's. */
+  readonly startAgent: (settings?: Readonly<Record<string, unknown>>, as?: string) => ChildProcess;
   /** The agent's own account, as `GET /status` on its socket; undefined while it does not answer. */
   readonly status: () => Promise<AgentStatus | undefined>;
   readonly end: () => Promise<void>;
@@ -52,7 +53,7 @@ const agentProgram = (): readonly string[] =>
   process.env.WEFT_LAB_AGENT?.split(' ') ?? [join(import.meta.dirname, '..', '..', 'main.ts')];
 
 /**
- * Each node sees a /run, a state directory and a machine-id of its own at the usual places.
+ * Each node sees a /run, a state directory, a machine-id and an /etc/hosts of its own at the usual places.
  * The CNI directories are settings; here they lie in the node's directory of the lab.
  */
 const prepare = (dir: string): string =>
@@ -62,12 +63,14 @@ const prepare = (dir: string): string =>
     `mkdir -p ${STATE_DIR}`,
     `mount --bind ${dir}/state ${STATE_DIR}`,
     `mount --bind ${dir}/machine-id /etc/machine-id`,
+    `{ [ ! -e /etc/hosts ] || mount --bind ${dir}/hosts /etc/hosts; }`,
   ].join(' && ');
 
 function makeDirectories(dir: string, number: number): void {
   for (const part of ['run', 'state', 'bin', 'conf'])
     mkdirSync(join(dir, part), { recursive: true, mode: 0o755 });
   writeFileSync(join(dir, 'machine-id'), `${number.toString(16).padStart(32, '0')}\n`);
+  writeFileSync(join(dir, 'hosts'), '127.0.0.1 localhost\n::1 localhost\n');
 }
 
 /** HTTP over a unix socket that only the node's mount namespace has by name. */
@@ -88,12 +91,12 @@ function getStatus(pid: number): Promise<AgentStatus | undefined> {
 }
 
 function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: string, logFile: string) {
-  return (settings: Readonly<Record<string, unknown>> = {}): ChildProcess => {
+  return (settings: Readonly<Record<string, unknown>> = {}, as = name): ChildProcess => {
     const config = join(dir, 'config.json');
     const all = { cniBinDir: join(dir, 'bin'), cniConfDir: join(dir, 'conf'), ...settings };
     writeFileSync(config, JSON.stringify(all));
     const log = openSync(logFile, 'a');
-    const argv = [process.execPath, ...agentProgram(), 'agent', '--node', name];
+    const argv = [process.execPath, ...agentProgram(), 'agent', '--node', as];
     const child = namespace.start([...argv, '--kubeconfig', kubeconfig, '--config', config], {
       stdio: ['ignore', log, log],
     });

@@ -8,9 +8,17 @@ export type Loss = {
   readonly lost: number;
   /** `from → address: 17–19, 240 of 600`, in packets of 10 ms, for each flow that lost any. */
   readonly gaps: readonly string[];
+  /** The longest row of packets without an answer, of any flow, in milliseconds. */
+  readonly longestMs: number;
 };
 
+const INTERVAL_MS = 10;
+
 const SUMMARY = /(\d+) packets transmitted, (\d+) received/;
+
+/** Packets of the longest row. */
+const longest = (numbers: readonly number[]): number =>
+  Math.max(0, ...numbers.map((n, at) => numbers.slice(at).filter((m, step) => m === n + step).length));
 
 /** 1, 2, 3, 7 → `1–3, 7`. */
 const ranges = (numbers: readonly number[]): string =>
@@ -35,15 +43,21 @@ function missing(output: string, sent: number): readonly number[] {
 async function ping(from: Pod, address: string, seconds: number): Promise<Loss> {
   const flow = ['ping', '-n', '-W', '2', '-e', String(randomInt(1, 65_536))];
   await from.namespace.run([...flow, '-c', '1', address]).catch(() => {});
-  const argv = [...flow, '-i', '0.01', '-c', String(seconds * 100), address];
+  const argv = [...flow, '-i', String(INTERVAL_MS / 1_000), '-c', String(seconds * 100), address];
   const output = await from.namespace
     .run(argv, { timeoutMs: (seconds + 20) * 1000 })
     .catch(error => String(error.stdout));
   const [, sent, received] = SUMMARY.exec(output) ?? [];
   if (sent === undefined) throw new Error(`ping said: ${output.slice(-500)}`);
   const lost = Number(sent) - Number(received);
-  const gap = `${from.name} → ${address}: ${ranges(missing(output, Number(sent)))} of ${sent}`;
-  return { sent: Number(sent), lost, gaps: lost === 0 ? [] : [gap] };
+  const without = missing(output, Number(sent));
+  const gap = `${from.name} → ${address}: ${ranges(without)} of ${sent}`;
+  return {
+    sent: Number(sent),
+    lost,
+    gaps: lost === 0 ? [] : [gap],
+    longestMs: longest(without) * INTERVAL_MS,
+  };
 }
 
 /** 100 packets a second both ways, IPv4 and IPv6, while `work` runs and to the end of `seconds`. */
@@ -66,6 +80,7 @@ export async function underTraffic(
     sent: results.reduce((sum, r) => sum + r.sent, 0),
     lost: results.reduce((sum, r) => sum + r.lost, 0),
     gaps: results.flatMap(r => r.gaps),
+    longestMs: Math.max(...results.map(r => r.longestMs)),
   };
 }
 
@@ -91,4 +106,22 @@ export async function assertLossless(
     losses.push(`${lost} of ${sent} (${gaps.join('; ')})`);
   }
   assert.fail(`packets were lost each time: ${losses.join(', ')}`);
+}
+
+/** Holds that no flow is without answers for longer than `ms`, in one of a few attempts, for the same reason. */
+export async function assertResumes(
+  a: Pod,
+  b: Pod,
+  seconds: number,
+  ms: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  const said: string[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const { longestMs, gaps } = await underTraffic(a, b, seconds, work);
+    process.stdout.write(`the longest gap was ${longestMs} ms\n`);
+    if (longestMs <= ms) return;
+    said.push(`${longestMs} ms (${gaps.join('; ')})`);
+  }
+  assert.fail(`traffic stood still for more than ${ms} ms each time: ${said.join(', ')}`);
 }

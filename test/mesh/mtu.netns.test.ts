@@ -152,6 +152,32 @@ test('between an underlay of 9000 and one of 1500 the larger side finds out what
   await until('the limit to be gone', async () => (await peerOf(a))?.mtu === 1420 || undefined, 30_000);
 });
 
+/** The size of segments that the SYN asks for, as `to` sees it. */
+async function askedFor(from: Pod, to: Pod, address: string | undefined): Promise<number> {
+  const sniff = ['tcpdump', '-i', 'eth0', '-n', '-v', '-c', '1', '--immediate-mode'];
+  const only = 'dst port 7 and (tcp[13] & 2 != 0 or ip6[53] & 2 != 0)';
+  const seen = to.namespace.run([...sniff, only]);
+  await sleep(500);
+  await transfer(from, address, 20);
+  return Number(/mss (\d+)/.exec(await seen)?.[1]);
+}
+
+test('what a pod of before asks for in its SYN is cut to what the path carries now, both ways', async () => {
+  const [fromA, fromB] = [await addPod(a, 'before-a'), await addPod(b, 'before-b')];
+  await setUnderlay(a, 1400);
+  await tunnelMtu(a, 1320);
+  for (const [v4, v6, from, to] of [
+    [1280, 1260, fromA, podB],
+    [1280, 1260, fromB, podA],
+  ] as const) {
+    assert.equal(await mtuOf(from.namespace.run, 'eth0'), 1420);
+    assert.equal(await askedFor(from, to, to.v4), v4, `${from.name}, IPv4`);
+    assert.equal(await askedFor(from, to, to.v6), v6, `${from.name}, IPv6`);
+  }
+  await setUnderlay(a, 1500);
+  await tunnelMtu(a, 1420);
+});
+
 const HOLE = `table bridge hole {
   chain silent {
     type filter hook forward priority 0;

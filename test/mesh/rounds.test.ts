@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { givenUp } from '../../mesh/heirs.ts';
 import { plan } from '../../mesh/plan.ts';
 import { type MeshMemory, NO_MEMORY, nextRound } from '../../mesh/rounds.ts';
 import type { WgDevice, WgPeer } from '../../platform/linux/types.ts';
@@ -85,4 +86,14 @@ test('a node with a new key is called at once where its old self is, which goes 
   const other = plan(facts([node(1), node(3, { publicKey: key(33), podCidrs: old.allowedIps })]));
   const moved = nextRound(other, key(1), device(old), before, publication, false, 2_000);
   assert.deepEqual([...moved.endpoints], [[key(33), '192.0.2.3:51820']]);
+});
+
+test('a Node that shows its key no more is given up when its tunnel is dead, and others never', () => {
+  const nodes = [node(1), node(2, { keyGone: true }), node(3)];
+  const alive = peer({ latestHandshake: 1_000 });
+  assert.deepEqual(givenUp(nodes, device(alive), 180_999), []);
+  assert.deepEqual(givenUp(nodes, device(alive), 181_000), ['uid-2']);
+  assert.deepEqual(givenUp(nodes, device(peer({})), 181_000), ['uid-2'], 'never a handshake');
+  assert.deepEqual(givenUp(nodes, device(), 181_000), ['uid-2'], 'no such peer');
+  assert.deepEqual(givenUp([node(1), node(2), node(3)], device(alive), 1e9), []);
 });
