@@ -1,5 +1,6 @@
 /**
- * Tests each path with packets of full size: at once where a peer is reached in a new way, then seldom. A black hole is
+ * Tests each path with packets of full size: at once where a peer is reached in a new way, every ten seconds where it is
+ * in use, and seldom where not. A black hole is
  * believed where large packets are lost and small ones beside them are answered.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,7 @@ import {
   anew,
   ceiling,
   fallen,
+  isDue,
   LEAST_MTU,
   largest,
   limitOf,
@@ -171,7 +173,7 @@ export function openPaths(options: PathsOptions): Paths {
     const path = { ...known(peer.publicKey), underlay: await underlayOf(m.endpoint) };
     keep(peer, path);
     const after = await measure(peer, path, wire);
-    keep(peer, after === undefined ? soon(path, now()) : tested(after, paths.size, now()));
+    keep(peer, after === undefined ? soon(path, now()) : tested(after, paths.size, m.txBytes, now()));
   };
 
   const wireTo = (peer: PeerPlan, m: PeerMeasure): Wire | undefined => {
@@ -204,7 +206,7 @@ export function openPaths(options: PathsOptions): Paths {
       const m = measures.get(peer.node);
       const path = reachedBy(known(peer.publicKey), m?.endpoint, now());
       if (!busy.has(peer.publicKey)) paths.set(peer.publicKey, path);
-      const due = m?.state === 'established' && path.testAt <= now() && m.endpoint !== undefined;
+      const due = m?.state === 'established' && isDue(path, m.txBytes, now()) && m.endpoint !== undefined;
       if (due && !busy.has(peer.publicKey) && busy.size < AT_ONCE) begin(peer, m);
     }
     timer = setTimeout(tick, TICK_MS);

@@ -22,6 +22,8 @@ export type PathMemory = {
   /** When the path is to be tested again as it is, and when upward. */
   readonly testAt: number;
   readonly riseAt: number;
+  /** The last test: when, and what had been sent to the peer by then. */
+  readonly last: { readonly at: number; readonly txBytes: number } | undefined;
 };
 
 /** A path that works is tested so often, less where there are many. */
@@ -40,6 +42,7 @@ export const newPath = (now: number, hole?: number): PathMemory => ({
   hole,
   testAt: now,
   riseAt: now,
+  last: undefined,
 });
 
 /** Tested at once where the peer is reached by another endpoint. */
@@ -71,10 +74,19 @@ export function limitOf(path: PathMemory, tunnel: number): PathLimit | undefined
   return most < tunnel ? { mtu: most, why: 'underlay' } : undefined;
 }
 
-/** After a test; `peers`: how many there are. */
-export const tested = (path: PathMemory, peers: number, now: number): PathMemory => ({
+/** A path in use is tested more often, by one packet more in seven: somebody waits where it has become a black hole. */
+const BUSY_MS = 10_000;
+const BUSY_BYTES = 10_000;
+
+/** `txBytes`: sent to the peer so far. */
+export const isDue = ({ testAt, last }: PathMemory, txBytes: number, now: number): boolean =>
+  testAt <= now || (last !== undefined && now - last.at >= BUSY_MS && txBytes - last.txBytes >= BUSY_BYTES);
+
+/** After a test; `peers`: how many there are. `txBytes`: sent to this one so far. */
+export const tested = (path: PathMemory, peers: number, txBytes: number, now: number): PathMemory => ({
   ...path,
   testAt: now + Math.max(TEST_MS, peers * TEST_EACH_MS),
+  last: { at: now, txBytes },
 });
 
 export const soon = (path: PathMemory, now: number): PathMemory => ({ ...path, testAt: now + SOON_MS });

@@ -1,6 +1,7 @@
 /** Paths that lose packets in every way: only large ones that are lost beside small ones lower a route. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { openPaths } from '../../agent/paths.ts';
 import { plan } from '../../mesh/plan.ts';
@@ -19,7 +20,8 @@ const HEADERS = 28;
 
 /** `lets`: whether a packet of this size is answered; `knows`: the peer's agent answers questions of large size. */
 function bed(lets: (size: number) => boolean) {
-  const measure: PeerMeasure = {
+  let later = 0;
+  let measure: PeerMeasure = {
     ...probed(newMeasure(0), 1, 0),
     endpoint: '192.0.2.2:51820' as Endpoint,
   };
@@ -39,13 +41,19 @@ function bed(lets: (size: number) => boolean) {
       changes += 1;
     },
     log,
+    now: () => performance.now() + later,
   });
   const follow = async () => {
     await paths.limits(NODES, 1420);
     paths.follow(plan(facts(NODES)));
   };
   const limit = async () => (await paths.limits(NODES, 1420)).get(key(2));
-  return { follow, limit, stop: paths.stop, asked: () => asked, changes: () => changes };
+  /** Time goes by, and so much is sent meanwhile. */
+  const pass = (ms: number, bytes: number): void => {
+    later += ms;
+    measure = { ...measure, txBytes: measure.txBytes + bytes };
+  };
+  return { follow, limit, pass, stop: paths.stop, asked: () => asked, changes: () => changes };
 }
 
 type Bed = ReturnType<typeof bed>;
@@ -104,3 +112,20 @@ for (const [what, lets, questions] of [
     assert.equal(await one.limit(), undefined);
     assert.equal(one.changes(), 0);
   });
+
+test('a path in use is tested again soon, an idle one is not', async () => {
+  let small = Number.POSITIVE_INFINITY;
+  const one = bed(size => size <= small);
+  await one.follow();
+  await judged(one, 1);
+  one.pass(20_000, 5_000);
+  await sleep(2_500);
+  assert.equal(one.asked(), 1, 'little was sent');
+  small = 1_300;
+  one.pass(20_000, 6_000);
+  await until(
+    'the black hole to be known',
+    async () => (await one.limit())?.why === 'black hole' || undefined,
+  );
+  one.stop();
+});

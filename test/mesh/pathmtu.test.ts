@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   ceiling,
   fallen,
+  isDue,
   LEAST_MTU,
   largest,
   limitOf,
@@ -58,12 +59,21 @@ test('the smaller of underlay and black hole counts, and neither where the tunne
 test('a path is tested seldom once it is known, and at once by another endpoint', () => {
   const first = reachedBy(newPath(0), '192.0.2.1:1' as Endpoint, 10);
   assert.equal(first.testAt, 10);
-  const known = tested(fallen(first, 1300, 20), 2, 20);
+  const known = tested(fallen(first, 1300, 20), 2, 0, 20);
   assert.ok(known.testAt >= 60_000 && known.riseAt >= 600_000);
-  assert.ok(tested(first, 1_000, 0).testAt > 200_000, 'less often where there are many');
+  assert.ok(tested(first, 1_000, 0, 0).testAt > 200_000, 'less often where there are many');
   assert.equal(reachedBy(known, '192.0.2.1:1' as Endpoint, 30), known);
   const moved = reachedBy(known, '192.0.2.9:1' as Endpoint, 30);
   assert.deepEqual([moved.testAt, moved.riseAt, moved.hole], [30, 30, 1300], 'believed until it is tested');
+});
+
+test('a path in use is due ten seconds after its test, and no other is', () => {
+  const path = tested(newPath(0), 2, 5_000, 0);
+  const due = (txBytes: number, now: number): boolean => isDue(path, txBytes, now);
+  assert.deepEqual([due(15_000, 10_000), due(15_000, 9_999), due(14_999, 59_999)], [true, false, false]);
+  assert.equal(due(0, 59_999), false, 'a device made anew counts from 0');
+  assert.equal(due(5_000, 60_000), true);
+  assert.equal(isDue(newPath(7), 0, 7), true);
 });
 
 test('the routes to a limited peer say so, and no others', () => {
