@@ -61,6 +61,10 @@ type Peer = {
   /** Probes of either side since the last look, to tell them from other traffic. */
   readonly probes: number;
   readonly busy: boolean;
+  /** Its last question said nothing: a person's ping, or an agent of an earlier version that knows no other. */
+  readonly terse: boolean;
+  /** It is asked in that way too, since it did not answer otherwise. */
+  readonly plain: boolean;
 };
 
 export function startProber(options: ProberOptions): Prober {
@@ -84,7 +88,9 @@ export function startProber(options: ProberOptions): Prober {
   const onHeard: Heard = (from, unansweredMs) => {
     const peer = peers.get(byGateway.get(from) ?? '');
     if (peer === undefined) return;
-    set(peer.plan.node, heardFrom(peer.measure, unansweredMs, now()), { probes: peer.probes + 1 });
+    const terse = unansweredMs === undefined;
+    const change = { probes: peer.probes + 1, terse, plain: terse && peer.plain };
+    set(peer.plan.node, heardFrom(peer.measure, unansweredMs, now()), change);
   };
   const probes = options.open(onHeard);
 
@@ -99,13 +105,13 @@ export function startProber(options: ProberOptions): Prober {
     peers.set(name, { ...peer, dueAt: now() + pace, probes: peer.probes + 1 });
     const unansweredMs =
       measure.answeredAt === undefined ? Number.POSITIVE_INFINITY : now() - measure.answeredAt;
-    const rttMs = await probes.ask(gateway, { unansweredMs });
+    const rttMs = await probes.ask(gateway, peer.plain ? {} : { unansweredMs });
     const after = peers.get(name);
     if (after === undefined || stopped) return;
     const next = probed(after.measure, rttMs, now());
     // An answer that was long awaited, and a loss, are both asked after at once.
     const dueAt = Math.min(after.dueAt, now() + paceOf(next, after.busy, peers.size, now()));
-    set(name, next, { dueAt });
+    set(name, next, { dueAt, plain: after.terse && (rttMs === undefined) !== peer.plain });
     arm();
   };
 
@@ -156,7 +162,7 @@ export function startProber(options: ProberOptions): Prober {
 
   const add = (plan: PeerPlan): void => {
     const measure = newMeasure(now());
-    peers.set(plan.node, { plan, measure, dueAt: now(), probes: 0, busy: false });
+    peers.set(plan.node, { plan, measure, dueAt: now(), probes: 0, busy: false, terse: false, plain: false });
   };
 
   const follow = (plan: MeshPlan): void => {

@@ -22,8 +22,12 @@ const planOf = (...nodes: number[]): MeshPlan =>
     })),
   }) as unknown as MeshPlan;
 
-/** Who answers within 5 ms; the others' probes are lost after 2 s. */
-function bed(t: TestContext, answering: Set<string>) {
+/** Who answers within 5 ms, and what; other probes are lost after 2 s. */
+function bed(
+  t: TestContext,
+  answering: Set<string>,
+  understood: (question: Question) => boolean = () => true,
+) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let clock = 0;
   let rx = 0;
@@ -39,7 +43,7 @@ function bed(t: TestContext, answering: Set<string>) {
         close: () => {},
         ask: (to, question = {}) => {
           asked.push({ at: clock, to, question });
-          return answering.has(to) ? later(5, 5) : later(2_000, undefined);
+          return answering.has(to) && understood(question) ? later(5, 5) : later(2_000, undefined);
         },
       };
     },
@@ -165,4 +169,29 @@ test('a thousand peers: one that goes silent is in doubt at once, though its las
   const gaps = times.slice(1, 4).map((at, i) => at - (times[i] ?? 0));
   assert.ok(gaps.length === 3 && gaps.every(gap => gap < 5_000), times.join());
   assert.equal(changes.at(-1)?.peer.node, 'node7');
+});
+
+test('an agent of an earlier version, whose questions say nothing, is asked in its own words; its successor in ours', async t => {
+  let earlier = true;
+  const understood = ({ unansweredMs }: Question): boolean => !earlier || unansweredMs === undefined;
+  const { prober, pass, asked, heard } = bed(t, new Set(['10.42.1.1']), understood);
+  const said = (): readonly boolean[] => [
+    ...new Set(asked.splice(0).map(a => a.question.unansweredMs !== undefined)),
+  ];
+  const state = (): unknown => prober.measures().get('node1')?.state;
+  prober.follow(planOf(1));
+  await pass(7_000);
+  assert.deepEqual([said(), state()], [[true], 'pending']);
+  heard('10.42.1.1', undefined);
+  await pass(7_000);
+  said();
+  await pass(20_000);
+  assert.deepEqual([said(), state()], [[false], 'established']);
+  earlier = false;
+  heard('10.42.1.1', 4_000);
+  await pass(20_000);
+  assert.deepEqual([said(), state()], [[true], 'established']);
+  heard('10.42.1.1', undefined);
+  await pass(20_000);
+  assert.deepEqual(said(), [true], 'a ping of a person changes nothing');
 });
