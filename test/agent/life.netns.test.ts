@@ -118,6 +118,29 @@ test('the table against spoofing comes back with its pods in it', async () => {
   assert.ok(await answers(podA, podB.v4 ?? ''));
 });
 
+test('tables of another shape and no memory of them, as another version leaves them, are replaced without loss', async () => {
+  const shape = async (): Promise<string> =>
+    (
+      await Promise.all(
+        ['inet', 'bridge'].map(family => lines(a, 'nft', '-s', 'list', 'table', family, 'weft')),
+      )
+    )
+      .flat()
+      .join();
+  const wanted = await shape();
+  const other = `
+    nft add chain inet weft earlier
+    nft add rule inet weft egress counter comment earlier
+    nft add rule bridge weft ingress counter comment earlier
+    rm /run/weft/tables.json`;
+  await assertLossless(podA, podB, 4, async () => {
+    await a.stop();
+    await a.namespace.run(['sh', '-ec', other]);
+    a.start();
+    await mended('the tables', async () => (await shape()) === wanted);
+  });
+});
+
 test('links that somebody takes down or out of the bridge come back', async () => {
   await a.namespace.run(['ip', 'link', 'set', 'weft-wg', 'down']);
   await mended('the tunnel', () => answers(podA, podB.v4 ?? ''));
