@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How many times longer than on an ordinary machine everything may take, and how much more seldom it is looked at. */
-const PATIENCE = Number(process.env.WEFT_LAB_PATIENCE ?? 1);
+export const PATIENCE = Number(process.env.WEFT_LAB_PATIENCE ?? 1);
 
 /** Asks every `everyMs` until the answer is not undefined; rejects after `withinMs`, saying what for. */
 export async function until<T>(
