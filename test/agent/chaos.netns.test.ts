@@ -108,6 +108,10 @@ const events: Readonly<Record<string, Event>> = {
     const annotations = { 'weft.network/public-key': 'garbled' };
     lab.api.store.patch(NODES, undefined, victim.name, { metadata: { annotations } }, 'main');
   },
+  'key taken away': async ({ lab }, victim) => {
+    const annotations = { 'weft.network/public-key': null, 'weft.network/endpoints': null };
+    lab.api.store.patch(NODES, undefined, victim.name, { metadata: { annotations } }, 'main');
+  },
   'new address': move,
   reboot: (world, victim) => reboot(world, victim, false, world.lab),
   'reboot without key': (world, victim) => reboot(world, victim, true, world.lab),
