@@ -166,16 +166,25 @@ test('what a pod of before asks for in its SYN is cut to what the path carries n
   const [fromA, fromB] = [await addPod(a, 'before-a'), await addPod(b, 'before-b')];
   await setUnderlay(a, 1400);
   await tunnelMtu(a, 1320);
-  for (const [v4, v6, from, to] of [
-    [1280, 1260, fromA, podB],
-    [1280, 1260, fromB, podA],
+  for (const [from, to] of [
+    [fromA, podB],
+    [fromB, podA],
   ] as const) {
     assert.equal(await mtuOf(from.namespace.run, 'eth0'), 1420);
-    assert.equal(await askedFor(from, to, to.v4), v4, `${from.name}, IPv4`);
-    assert.equal(await askedFor(from, to, to.v6), v6, `${from.name}, IPv6`);
+    for (const [ip, headers] of [
+      [to.v4, 40],
+      [to.v6, 60],
+    ] as const) {
+      const size = await askedFor(from, to, ip);
+      // Less, down to what IPv6 needs, where a test of the path is under way.
+      assert.ok(size <= 1320 - headers && size >= 1280 - headers, `${from.name} to ${ip}: ${size}`);
+    }
   }
   await setUnderlay(a, 1500);
   await tunnelMtu(a, 1420);
+  // It may have found that the path carried less.
+  await restart(b);
+  await until('the limit to be gone', async () => (await peerOf(b))?.mtu === 1420 || undefined, 20_000);
 });
 
 const HOLE = `table bridge hole {
