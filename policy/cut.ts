@@ -11,7 +11,7 @@ import type { Flows } from '../platform/linux/ctsocket.ts';
 import type { ElementChange, Nft } from '../platform/linux/types.ts';
 import type { Ip } from '../types.ts';
 import { permits } from './permits.ts';
-import { cutSet } from './render.ts';
+import { cutFlowSet, cutSet } from './render.ts';
 import type { ElementText, Packet, RuleSet } from './types.ts';
 import { elementKey } from './wire.ts';
 
@@ -42,16 +42,19 @@ const isForbidden = (rules: RuleSet, local: ReadonlySet<Ip>, flow: Flow): boolea
   return !local.has(packet.src) && !local.has(packet.dst) && !permits(rules, packet);
 };
 
-/** Elements by which the answering ends of cut TCP connections are kept from going on. */
+/** Elements by which the answering ends of cut connections are kept from going on. */
 const answering = (flows: readonly Flow[]): readonly ElementChange[] =>
-  flows
-    .filter(flow => PROTOCOLS[flow.protocol] === 'TCP')
-    .map(flow => {
-      const set = cutSet(familyOf(flow.src));
-      const { replySrc, replySrcPort, replyDst, replyDstPort } = flow;
-      const text = `${replySrc} . ${replySrcPort} . ${replyDst} . ${replyDstPort}` as ElementText;
-      return { op: 'add', set, key: elementKey(set, text).key };
-    });
+  flows.flatMap(flow => {
+    const protocol = PROTOCOLS[flow.protocol];
+    if (protocol === undefined) return [];
+    const { replySrc, replySrcPort, replyDst, replyDstPort } = flow;
+    const ends = `${replySrc} . ${replySrcPort} . ${replyDst} . ${replyDstPort}`;
+    const [set, text] =
+      protocol === 'TCP'
+        ? [cutSet(familyOf(replySrc)), ends]
+        : [cutFlowSet(familyOf(replySrc)), `${protocol.toLowerCase()} . ${ends}`];
+    return [{ op: 'add', set, key: elementKey(set, text as ElementText).key }];
+  });
 
 const MIN_MS = 50;
 /** The list of all connections is long on busy nodes: it takes at most so small a part of the time. */

@@ -19,6 +19,9 @@ export const droppedSet = (direction: Direction, family: Family): string => `dro
 /** Of TCP connections that were cut: source, its port, destination, its port, as their answers are sent. */
 export const cutSet = (family: Family): string => `cut${family}`;
 
+/** The same of UDP and SCTP, the protocol first. */
+export const cutFlowSet = (family: Family): string => `cut-flow${family}`;
+
 const familyIn = (set: string): Family => (set.endsWith('6') ? 6 : 4);
 
 /** Declaration of a class's set, from its name. */
@@ -105,6 +108,9 @@ const frameOf = (log: boolean, remember = log ? rememberLines : []): readonly st
     `  set ${cutSet(f)} {`,
     `    type ${ADDRESS[f]} . inet_service . ${ADDRESS[f]} . inet_service; size 65535; timeout 1h`,
     '  }',
+    `  set ${cutFlowSet(f)} {`,
+    `    type inet_proto . ${ADDRESS[f]} . inet_service . ${ADDRESS[f]} . inet_service; size 65535; timeout 2m`,
+    '  }',
   ]),
   ...DIRECTIONS.flatMap(direction => denyLines(direction, remember)),
   '  chain pending {',
@@ -114,13 +120,20 @@ const frameOf = (log: boolean, remember = log ? rememberLines : []): readonly st
 ];
 
 /**
- * The kernel takes a packet from the middle of a TCP connection for the first of a new one. When the answering
- * end of one that was cut speaks first, it would come back as a connection the other way round.
+ * The kernel takes a packet from the middle of a connection for the first of a new one. When the answering
+ * end of one that was cut speaks first, it would come back as a connection the other way round. What begins
+ * a TCP connection can be told; of the others both ends' ports are kept apart for as long as the kernel would
+ * remember a silent one.
  */
-const cutLines = FAMILIES.map(
-  f =>
-    `    tcp flags & (fin | syn | rst | ack) != syn ${IP[f]} saddr . tcp sport . ${IP[f]} daddr . tcp dport @${cutSet(f)} drop`,
-);
+const cutLines = [
+  ...FAMILIES.map(
+    f =>
+      `    tcp flags & (fin | syn | rst | ack) != syn ${IP[f]} saddr . tcp sport . ${IP[f]} daddr . tcp dport @${cutSet(f)} drop`,
+  ),
+  ...FAMILIES.map(
+    f => `    meta l4proto . ${IP[f]} saddr . th sport . ${IP[f]} daddr . th dport @${cutFlowSet(f)} drop`,
+  ),
+];
 
 const hook: readonly string[] = [
   '  chain forward {',

@@ -52,6 +52,7 @@ const SHAPES: Readonly<Record<string, readonly (keyof typeof FIELDS)[]>> = {
   box: ['address', 'protocol', 'port'],
   self: ['address', 'address'],
   cut: ['address', 'port', 'address', 'port'],
+  flow: ['protocol', 'address', 'port', 'address', 'port'],
 };
 
 const kindOf = (set: string): string => /([a-z]+)[46]?$/.exec(set)?.[1] ?? '';

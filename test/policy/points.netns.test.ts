@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { POLICY_TABLE } from '../../constants.ts';
 import { parseListing } from '../../policy/listing.ts';
 import { NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
@@ -241,6 +242,51 @@ for (const [from, to] of [
       assert.ok((await other.again(5_000)).ok);
       other.close();
     });
+
+/** Talks all the time, in both directions; the server prints what it hears. */
+const TALK = `
+const [own, port, to, at] = process.argv.slice(1);
+const socket = require('node:dgram').createSocket(own.includes(':') ? 'udp6' : 'udp4');
+let peer = to && [Number(at), to];
+socket.on('message', (_, from) => { peer ??= [from.port, from.address]; process.stdout.write('.'); });
+socket.bind(Number(port), own, () => setInterval(() => peer && socket.send('x', ...peer), 20));
+`;
+
+function talk(
+  at: LabPod,
+  args: readonly string[],
+): { readonly heard: () => number; readonly end: () => void } {
+  const child = at.pod.namespace.start([process.execPath, '-e', TALK, ...args], { stdio: 'pipe' });
+  let heard = 0;
+  child.stdout?.on('data', (bytes: Buffer) => (heard += bytes.length));
+  return { heard: () => heard, end: () => void child.kill('SIGKILL') };
+}
+
+test('a UDP server that goes on talking does not bring a connection back that was cut', async () => {
+  await lab.clear();
+  for (const [n, own = ''] of both(pod('x/a')).entries()) {
+    const server = talk(pod('x/a'), [own, '9000']);
+    const client = talk(pod('y/a'), [both(pod('y/a'))[n] ?? '', '9001', own, '9000']);
+    try {
+      await until(
+        'the two to talk',
+        async () => (server.heard() > 10 && client.heard() > 10) || undefined,
+        20_000,
+      );
+      await lab.policies([deny('x', 'Ingress')]);
+      const quiet = async (): Promise<true | undefined> => {
+        const before = server.heard();
+        await sleep(1_000);
+        return server.heard() === before || undefined;
+      };
+      await until('the server to hear nothing for a second', quiet, 15_000);
+      assert.ok(await quiet());
+    } finally {
+      for (const end of [server, client]) end.end();
+      await lab.clear();
+    }
+  }
+});
 
 test('a static pod is known by its config hash', async () => {
   await only(deny('x', 'Ingress'));
