@@ -16,6 +16,17 @@ import { toElementChanges } from './wire.ts';
 /** Elements that one netlink batch takes; more go as text, which is one transaction at any size. */
 const BATCH = 1_500;
 
+/**
+ * Ranges that one netlink batch takes out: of a large set the kernel takes a millisecond and more for each, in
+ * the sender's own time.
+ */
+const RANGES = 50;
+
+const rangesOut = (operations: readonly Operation[]): number =>
+  operations
+    .filter(one => one.kind === 'deleteElements' && /box[46]$/.test(one.set))
+    .reduce((sum, one) => sum + ('elements' in one ? one.elements.length : 0), 0);
+
 const NAME = `inet ${POLICY_TABLE}`;
 
 export type Applied = {
@@ -55,7 +66,7 @@ export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
 
   const apply = async (operations: readonly Operation[]): Promise<Applied> => {
     if (operations.length === 0) return { how: 'nothing', operations: 0 };
-    const elements = toElementChanges(operations);
+    const elements = rangesOut(operations) > RANGES ? undefined : toElementChanges(operations);
     if (elements !== undefined && elements.length <= BATCH) {
       await nft.elements('inet', POLICY_TABLE, elements);
       return { how: 'elements', operations: operations.length };

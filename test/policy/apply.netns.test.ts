@@ -1,6 +1,7 @@
 /** Rule sets in a real kernel: what is applied is what is wanted, by whichever way it came there. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import fc from 'fast-check';
 import { POLICY_TABLE } from '../../constants.ts';
 import { openKernel } from '../../platform/linux/kernel.ts';
 import type { Nft } from '../../platform/linux/types.ts';
@@ -11,7 +12,9 @@ import { tableOf } from '../../policy/table.ts';
 import type { RuleSet, Table } from '../../policy/types.ts';
 import { memos } from '../cni/bed.ts';
 import { enterLab } from '../lab/reenter.ts';
-import { randomCluster } from './clusters.ts';
+import { randomCluster, toPod, toPolicy } from './clusters.ts';
+import { history } from './history.ts';
+import { toCluster } from './world.ts';
 
 await enterLab(import.meta.filename);
 
@@ -75,6 +78,101 @@ test('from any rule set to any other, the kernel has exactly the other', async (
     calls.some(call => call.startsWith('elements')),
     calls.join(),
   );
+});
+
+test('histories of small steps: each leads the kernel to where a new agent would begin', async () => {
+  const runs = Number(process.env.WEFT_RUNS ?? 15);
+  const seed = Number(process.env.WEFT_SEED ?? Date.now() % 1_000_000);
+  const how = new Map<string, number>();
+  for (const worlds of fc.sample(history(6), { numRuns: runs, seed })) {
+    const compile = newCompiler();
+    const { nft } = counting();
+    const kept = memos();
+    const applier = openApplier(nft, kept);
+    let before: RuleSet | undefined;
+    for (const one of worlds) {
+      const cluster = toCluster(one, 'n0');
+      const next = compile(cluster);
+      const applied = await (before === undefined ? applier.adopt(next) : applier.change(before, next));
+      how.set(applied.how, (how.get(applied.how) ?? 0) + 1);
+      await holds(newCompiler()(cluster)).catch(error => {
+        throw new Error(`seed ${seed}: ${JSON.stringify(worlds)}`, { cause: error });
+      });
+      assert.equal((await openApplier(nft, kept).adopt(next)).how, 'nothing');
+      before = next;
+    }
+  }
+  assert.ok((how.get('elements') ?? 0) > 0 && (how.get('text') ?? 0) > 0, JSON.stringify([...how]));
+});
+
+/** As many networks and pods as one transaction of elements holds at most, in IPv6, whose elements are the largest. */
+test('large sets change by elements, and by text where there are more', async () => {
+  const labels = (n: number, round: number): Record<string, string> => ({ group: `g${(n + round) % 2}` });
+  const pods = (count: number, round: number) =>
+    Array.from({ length: count }, (_, n) =>
+      toPod({
+        metadata: { namespace: 'x', name: `p${n}`, uid: `u${n}`, labels: labels(n, round) },
+        spec: { nodeName: n === 0 ? 'node1' : 'node2', containers: [] },
+        status: {
+          podIPs: [
+            { ip: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` },
+            { ip: `fd42::${(n + 1).toString(16)}` },
+          ],
+        },
+      }),
+    );
+  const blocks = (count: number, round: number) =>
+    Array.from({ length: count }, (_, n) => ({
+      ipBlock: {
+        cidr: `fd00:${(n + round * 7).toString(16)}:1::/48`,
+        except: [`fd00:${(n + round * 7).toString(16)}:1:${round}::/64`],
+      },
+    }));
+  const cluster = (count: number, round: number) => ({
+    self: 'node1',
+    policies: [
+      toPolicy({
+        metadata: { namespace: 'x', name: 'large' },
+        spec: {
+          podSelector: {},
+          ingress: [
+            {
+              from: [
+                { podSelector: { matchLabels: { group: 'g0' } } },
+                ...blocks(Math.ceil(count / 12), round),
+              ],
+              ports: [{ port: 80 }, { port: 90, endPort: 99 }],
+            },
+          ],
+        },
+      }),
+    ],
+    pods: pods(count, round),
+    namespaces: [],
+    nodes: [],
+    unknown: [],
+  });
+  const applier = openApplier(kernel.nft, memos());
+  const compile = newCompiler();
+  let before = compile(cluster(20, 0));
+  await applier.adopt(before);
+  const seen: string[] = [];
+  for (const [count, round] of [
+    [24, 1],
+    [20, 2],
+    [120, 3],
+    [100, 3],
+    [2_000, 4],
+    [2_000, 5],
+    [100, 6],
+  ] as const) {
+    const next = compile(cluster(count, round));
+    seen.push((await applier.change(before, next)).how);
+    await holds(next);
+    before = next;
+  }
+  // From the fifth on many ranges go, which is no work for the agent's own thread.
+  assert.deepEqual(seen, ['elements', 'elements', 'elements', 'elements', 'text', 'text', 'text']);
 });
 
 test('an agent that starts again writes only what differs', async () => {
