@@ -1,4 +1,5 @@
 /** Random small clusters: policies, pods and namespaces that meet often, from a seed. */
+import { BlockList } from 'node:net';
 import { parseNamespace, parsePod, parsePolicy } from '../../policy/parse.ts';
 import type { Cluster, Namespace, NodeFacts, Pod, Policy } from '../../policy/types.ts';
 import type { Ip, Result } from '../../types.ts';
@@ -87,21 +88,29 @@ function selector(pick: Pick): Json {
   return { matchExpressions: [{ key: 'pod', operator: 'In', values: pick.some(POD_NAMES, 2).concat('a') }] };
 }
 
-const namespaceSelector = (pick: Pick): Json =>
-  pick.chance(0.3)
-    ? {}
-    : pick.chance(0.5)
-      ? { matchLabels: { ns: pick.one(NAMESPACE_NAMES) } }
-      : { matchExpressions: [{ key: 'ns', operator: 'NotIn', values: [pick.one(NAMESPACE_NAMES)] }] };
+function namespaceSelector(pick: Pick): Json {
+  if (pick.chance(0.3)) return {};
+  const key = pick.one(['ns', 'kubernetes.io/metadata.name']);
+  if (pick.chance(0.5)) return { matchLabels: { [key]: pick.one(NAMESPACE_NAMES) } };
+  return {
+    matchExpressions: [{ key, operator: pick.one(['In', 'NotIn']), values: [pick.one(NAMESPACE_NAMES)] }],
+  };
+}
 
-/** Blocks that hold some of the addresses, with and without exceptions. */
+const LENGTHS = { 4: [0, 8, 16, 22, 24, 29, 30, 31, 32], 6: [0, 32, 48, 64, 112, 126, 127, 128] } as const;
+
+/** Around one of the addresses, bits of the host and all; exceptions around others in it, one in the other too. */
 function block(pick: Pick, ips: readonly string[]): Json {
   const ip = pick.one(ips);
-  if (ip.includes(':')) return { cidr: pick.one([`${ip}/128`, 'fd42::/48', '::/0']) };
-  const wide = pick.one(['10.42.0.0/16', '10.42.1.0/24', '10.42.2.0/24', '0.0.0.0/0', `${ip}/32`]);
-  return pick.chance(0.5) && !wide.endsWith('/32') && wide !== '10.42.1.0/24' && wide !== '10.42.2.0/24'
-    ? { cidr: wide, except: [`${ip}/32`] }
-    : { cidr: wide };
+  const [bits, family] = ip.includes(':') ? ([128, 6] as const) : ([32, 4] as const);
+  const length = pick.one(LENGTHS[family]);
+  const inside = new BlockList();
+  inside.addSubnet(ip, length, `ipv${family}`);
+  const except = pick
+    .some(ips, 6)
+    .filter(one => one.includes(':') === (family === 6) && length < bits && inside.check(one, `ipv${family}`))
+    .map(one => `${one}/${pick.chance(0.5) ? bits : length + 1 + pick.below(bits - length)}`);
+  return { cidr: `${ip}/${length}`, ...(except.length > 0 && { except }) };
 }
 
 function peer(pick: Pick, ips: readonly string[]): Json {
