@@ -79,7 +79,7 @@ export const completion: Verb = {
   zsh    source <({weft} completion zsh)
   fish   {weft} completion fish | source`,
   run: async (args, io) => {
-    const { positionals } = parseOptions(args);
+    const { positionals } = parseOptions(args, {}, { json: false });
     const [shell = ''] = positionals;
     const make = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
     if (make === undefined || positionals.length !== 1)

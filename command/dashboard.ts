@@ -31,7 +31,7 @@ ${WHERE_USAGE}
 Serves on loopback only, with your own rights, until Ctrl-C. On a node it knows that node's view;
 through the API server it asks all agents.`,
   run: async (args, io) => {
-    const { where, values } = parseOptions(args, { port: { type: 'string' } });
+    const { where, values } = parseOptions(args, { port: { type: 'string' } }, { json: false });
     const port = portOf(values.port as string | undefined);
     const collector = openCollector({
       open: () => io.agents(where),

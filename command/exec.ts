@@ -49,7 +49,9 @@ export function openExec(access: Access, namespace: string): RunInPod {
       const err = new PassThrough();
       const [stdout, stderr] = [collect(out), collect(err)];
       let close = (): void => {};
+      let settled = false;
       const settle = (finish: () => void): void => {
+        settled = true;
         clearTimeout(timer);
         finish();
         close();
@@ -67,6 +69,8 @@ export function openExec(access: Access, namespace: string): RunInPod {
       exec.exec(namespace, pod, 'agent', [...argv], out, err, null, false, ended).then(
         socket => {
           close = () => socket.close();
+          // Too late: without its end this program would not end either.
+          if (settled) close();
           socket.onclose = () => settle(() => reject(new Error(`pod ${pod}: the connection was closed`)));
         },
         (error: unknown) => settle(() => reject(new Error(`pod ${pod}: ${refusal(error)}`))),

@@ -25,9 +25,13 @@ export type Parsed = {
   readonly positionals: readonly string[];
 };
 
-/** `own`: further options of the verb. Throws UsageError. */
-export function parseOptions(args: readonly string[], own: Readonly<Record<string, Kind>> = {}): Parsed {
-  const options = { ...WHERE, output: { type: 'string', short: 'o' } as const, ...own };
+/** `own`: further options of the verb; `json`: it has a `-o json`. Throws UsageError. */
+export function parseOptions(
+  args: readonly string[],
+  own: Readonly<Record<string, Kind>> = {},
+  { json = true }: { readonly json?: boolean } = {},
+): Parsed {
+  const options = { ...WHERE, ...(json && { output: { type: 'string', short: 'o' } as const }), ...own };
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     const text = (name: string): string | undefined =>

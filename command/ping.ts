@@ -1,6 +1,6 @@
 /** `weft ping`: round trips between nodes over the data path, at once. */
 
-import type { PingAnswer } from '../agent/ping.ts';
+import { type PingAnswer, parsePing } from '../agent/ping.ts';
 import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
@@ -49,8 +49,13 @@ function text(lines: readonly Line[], io: Io): string {
 /** Lost ones take two seconds each, of many peers in turn. */
 const PATIENCE_MS = 120_000;
 
-const pathOf = (to: string | undefined, size: string, count: string): string =>
-  `/ping?${new URLSearchParams({ size, count, ...(to === undefined ? {} : { node: to }) }).toString()}`;
+/** Throws UsageError where an agent would refuse it. */
+function pathOf(to: string | undefined, size: string, count: string): string {
+  const query = new URLSearchParams({ size, count, ...(to === undefined ? {} : { node: to }) });
+  const question = parsePing(query);
+  if (!question.ok) throw new UsageError(question.error);
+  return `/ping?${query.toString()}`;
+}
 
 type Ends = { readonly from: string | undefined; readonly to: string | undefined };
 
@@ -101,10 +106,12 @@ Agents answer, inside the tunnels, at both address families. Exit code 1: an ans
     });
     if (positionals.length > 2) throw new UsageError('say at most two nodes');
     const size = values.full === true ? 'full' : String(values.size ?? 64);
+    const count = String(values.count ?? 3);
+    pathOf(undefined, size, count);
     const agents = await io.agents(where);
     try {
       const { from, to } = await endsOf(agents, where.node, positionals);
-      const answers = await askAll(agents, pathOf(to, size, String(values.count ?? 3)), from, PATIENCE_MS);
+      const answers = await askAll(agents, pathOf(to, size, count), from, PATIENCE_MS);
       const lines = answers.flatMap(a => (a.ok ? (a.value as PingAnswer[]).map(p => lineOf(a.node, p)) : []));
       const unasked = answers.flatMap(a => (a.ok ? [] : [{ node: a.node, error: a.error }]));
       if (to !== undefined && lines.length === 0 && unasked.length === 0)

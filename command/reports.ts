@@ -22,6 +22,10 @@ export type MeshReport = {
 const isReport = (value: unknown): value is StatusReport =>
   typeof value === 'object' && value !== null && Array.isArray((value as { peers?: unknown }).peers);
 
+/** Why a node cannot be asked that others have as a peer. */
+export const NO_POD =
+  'there is no weft pod on it: is the node up, and does the DaemonSet want one there? See kubectl -n weft get pods -o wide';
+
 /** Nodes that the others have as peers, and on which there is no pod of an agent. */
 function withoutPod(nodes: readonly NodeReport[]): readonly NodeReport[] {
   const known = new Set(nodes.map(n => n.node));
@@ -31,8 +35,7 @@ function withoutPod(nodes: readonly NodeReport[]): readonly NodeReport[] {
     .map(node => ({
       node,
       report: undefined,
-      error:
-        'there is no weft pod on it: is the node up, and does the DaemonSet want one there? See kubectl -n weft get pods -o wide',
+      error: NO_POD,
     }));
 }
 

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { annotations } from '../discovery/annotations.ts';
 import type { Client } from '../discovery/client.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
+import { list as listOf, may, object, said, string } from './shape.ts';
+import { rotation } from './shapes/answers.ts';
 import { EXIT, type Io, UsageError, type Verb, type Where } from './types.ts';
 
 const NODES = '/api/v1/nodes';
@@ -71,32 +73,29 @@ export function chosen(
 
 export type RotateOptions = {
   readonly client: Client;
-  readonly say: (line: string) => void;
   readonly waitMs: number;
   readonly token: () => string;
 };
 
-/** Asks one node, and waits until its new key is published and its peers have sessions with it. Rejects where it does not. */
-export async function rotateNode(
-  { client, say, waitMs, token }: RotateOptions,
-  node: NodeKey,
-): Promise<void> {
+/** A node was asked, and has not done it. */
+class RotationError extends Error {}
+
+/** Asks one node, and waits until its new key is published and its peers have sessions with it. Resolves with that key. */
+export async function rotateNode({ client, waitMs, token }: RotateOptions, node: NodeKey): Promise<string> {
   const path = `${NODES}/${encodeURIComponent(node.name)}`;
   const asked = token();
   await client.patch(path, { metadata: { annotations: { [annotations.rotateKey.name]: asked } } });
   const end = performance.now() + waitMs;
   for (;;) {
     const now = parse(await client.get(path));
-    if (now.rotated === asked && now.publicKey !== node.publicKey) {
-      say(`${node.name}: ${node.publicKey} → ${now.publicKey}\n`);
-      return;
-    }
+    if (now.rotated === asked && now.publicKey !== undefined && now.publicKey !== node.publicKey)
+      return now.publicKey;
     if (now.asked !== asked)
-      throw new Error(
+      throw new RotationError(
         `${node.name}: somebody else has asked for another key meanwhile; wait for that one, the nodes after it were not asked`,
       );
     if (performance.now() > end)
-      throw new Error(
+      throw new RotationError(
         `${node.name}: ${now.publicKey === node.publicKey ? 'its key has not changed' : 'its key has changed, but not all of its peers have a session with the new one'} after ${Math.round(waitMs / 1_000)} s: see "rotation" in weft get /status --node ${node.name}. It goes on by itself; the nodes after it were not asked`,
       );
     await sleep(POLL_MS);
@@ -110,31 +109,55 @@ const secondsOf = (value: string | undefined): number => {
 };
 
 /** On the node itself, as root: its agent is asked, and says in its status how it goes. */
-async function rotateHere(io: Io, where: Where): Promise<number> {
+async function rotateHere(io: Io, where: Where, json: boolean): Promise<number> {
   const agents = await io.agents(where);
   try {
     if (agents.post === undefined)
       throw new UsageError('say which node, or --all; without a name only root on a node may ask');
-    await agents.post('/rotate-key');
-    io.out(`asked; see "rotation" in ${io.name} get /status\n`);
+    const asked = await agents.post('/rotate-key');
+    if (json) io.out(`${JSON.stringify({ rotated: [], skipped: [], asked }, undefined, 2)}\n`);
+    else io.out(`asked; see "rotation" in ${io.name} get /status\n`);
     return EXIT.ok;
   } finally {
     agents.close();
   }
 }
 
-async function rotateThere(io: Io, where: Where, names: readonly string[], all: boolean, waitMs: number) {
+type Rotated = { readonly node: string; readonly before: string | undefined; readonly after: string };
+
+type Names = { readonly names: readonly string[]; readonly all: boolean };
+
+async function rotateThere(io: Io, where: Where, { names, all }: Names, waitMs: number, json: boolean) {
   const client = await io.client(where);
+  const rotated: Rotated[] = [];
   try {
     const { nodes, skipped } = chosen(await allNodes(client), names, all);
     for (const sentence of skipped) io.err(`skipped: ${sentence}\n`);
     const token = (): string => new Date().toISOString();
-    for (const node of nodes) await rotateNode({ client, say: io.out, waitMs, token }, node);
+    for (const node of nodes) {
+      const after = await rotateNode({ client, waitMs, token }, node);
+      rotated.push({ node: node.name, before: node.publicKey, after });
+      if (!json) io.out(`${node.name}: ${node.publicKey} → ${after}\n`);
+    }
+    if (json) io.out(`${JSON.stringify({ rotated, skipped }, undefined, 2)}\n`);
     return skipped.length > 0 ? EXIT.trouble : EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof RotationError)) throw error;
+    const failed = error.message;
+    io.err(`${io.name} rotate-key: ${failed}\n`);
+    if (json) io.out(`${JSON.stringify({ rotated, skipped: [], failed }, undefined, 2)}\n`);
+    return EXIT.trouble;
   } finally {
     client.close();
   }
 }
+
+const shape = object({
+  rotated: listOf(object({ node: string, before: may(string), after: said(string, 'its new public key') })),
+  skipped: said(listOf(string), 'nodes that could not be asked, and why'),
+  failed: may(said(string, 'why a node, and those after it, have not changed their keys')),
+  asked: may(said(rotation, 'without a name, on a node: how its agent answers')),
+});
 
 export const rotateKey: Verb = {
   name: 'rotate-key',
@@ -145,20 +168,22 @@ export const rotateKey: Verb = {
 
   --all                 every Node that is Ready and has a key
   --wait SECONDS        how long one node may take (default ${WAIT_S})
+  -o, --output json     for programs
 ${WHERE_USAGE}
 
 Writes the annotation weft.network/rotate-key on a Node, and goes on to the next when that node's
 new key is published and every peer that had a session with it has a new one. Your user needs get,
 list and patch on nodes. Each node is without a way to send for a tenth of a second or so; its
-packets wait, 128 a peer.`,
+packets wait, 128 a peer. Exit code 1: a node was skipped, or did not do it; those after it were not asked.`,
+  shape,
   run: async (args, io) => {
     const own = { all: { type: 'boolean' }, wait: { type: 'string' } } as const;
-    const { where, values, positionals } = parseOptions(args, own);
+    const { where, json, values, positionals } = parseOptions(args, own);
     const all = values.all === true;
     const names = where.node === undefined ? positionals : [...positionals, where.node];
     if (all && names.length > 0) throw new UsageError('say names of nodes, or --all, not both');
     const waitMs = secondsOf(values.wait as string | undefined) * 1_000;
-    if (!all && names.length === 0) return rotateHere(io, where);
-    return rotateThere(io, where, names, all, waitMs);
+    if (!all && names.length === 0) return rotateHere(io, where, json);
+    return rotateThere(io, where, { names, all }, waitMs, json);
   },
 };

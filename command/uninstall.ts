@@ -2,8 +2,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, parseConfig } from '../config.ts';
+import { type Config, defaults, parseConfig } from '../config.ts';
 import { RUN_DIR, STATE_DIR, STATUS_SOCKET, SYSCTL_RECORD } from '../constants.ts';
+import { messageOf } from '../discovery/api-error.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Places, Removal } from '../uninstall/types.ts';
 import { openLocal } from './local.ts';
@@ -14,10 +15,16 @@ import { EXIT, type Io, UsageError, type Verb } from './types.ts';
 const CONFIG = '/etc/weft/config.json';
 
 /** The settings tell where binary and configuration were installed. */
-function readConfig(path: string): Config {
-  const config = parseConfig(existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {});
-  if (!config.ok) throw new UsageError(`${path} has errors:\n${config.error}`);
-  return config.value;
+function readConfig(asked: string | undefined): Config {
+  const path = asked ?? CONFIG;
+  if (asked === undefined && !existsSync(path)) return defaults();
+  try {
+    const config = parseConfig(JSON.parse(readFileSync(path, 'utf8')));
+    if (!config.ok) throw new Error(`it has errors:\n${config.error}`);
+    return config.value;
+  } catch (error) {
+    throw new UsageError(`the settings ${path} cannot be used: ${messageOf(error)}`);
+  }
 }
 
 export const placesOf = (host: string, config: Config): Places => ({
@@ -88,7 +95,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   if (values.yes !== true)
     throw new UsageError('it takes the network away from every pod of this node; say --yes if that is meant');
   const host = (values.host as string | undefined) ?? '/';
-  const config = readConfig((values.config as string | undefined) ?? CONFIG);
+  const config = readConfig(values.config as string | undefined);
   if (values.force !== true && (await agentRuns(host))) {
     io.err(
       'weft uninstall: the agent of this node is running and would put everything back: end it first (kubectl -n weft delete daemonset weft weft-wireguard), or say --force\n',

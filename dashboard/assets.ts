@@ -80,9 +80,10 @@ const look = async () => {
   busy = true;
   try {
     const answer = await fetch('content' + location.search, { signal: AbortSignal.timeout(10000) });
-    if (!answer.ok) throw new Error('status ' + answer.status);
-    renew(await answer.text());
-    stale.hidden = true;
+    const html = await answer.text();
+    if (answer.ok) renew(html);
+    if (!answer.ok) stale.textContent = 'This page shows what was known before: ' + html;
+    stale.hidden = answer.ok;
   } catch (error) {
     stale.textContent = 'weft dashboard does not answer: this page shows what was known before. Is it still running?';
     stale.hidden = false;

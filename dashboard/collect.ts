@@ -1,5 +1,6 @@
 /** Asks all agents again and again, some at a time, and remembers what each said last. */
 import type { AgentRef, Agents } from '../command/agents.ts';
+import { NO_POD } from '../command/reports.ts';
 import { parseStatus } from './report.ts';
 import type { Report } from './types.ts';
 
@@ -31,6 +32,12 @@ async function ask(agents: Agents, ref: AgentRef, before: Report | undefined): P
     return { ...last, status: undefined, error: message(error) };
   }
 }
+
+/** Whom the nodes have as peers. */
+const named = (known: ReadonlyMap<string, Report>): ReadonlySet<string> =>
+  new Set([...known.values()].flatMap(r => (r.status?.peers ?? []).map(peer => peer.node)));
+
+const podless = (node: string): Report => ({ node, location: undefined, status: undefined, error: NO_POD });
 
 /** Each in turn, `atOnce` of them at a time. */
 async function inTurn<T>(
@@ -64,6 +71,8 @@ export function openCollector({ open, pauseMs, atOnce, only }: CollectorOptions)
       });
       const there = new Set(refs.map(ref => ref.node));
       known = new Map([...known].filter(([node]) => there.has(node)));
+      if (agents.kind === 'remote' && only === undefined)
+        for (const node of named(known)) if (!there.has(node)) known.set(node, podless(node));
     } finally {
       agents.close();
     }

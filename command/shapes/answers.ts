@@ -75,6 +75,12 @@ const policy = either(
   object({ enabled: boolean }),
 );
 
+export const rotation = object({
+  state: oneOf('idle', 'waiting', 'publishing', 'in doubt', 'confirming'),
+  reason: may(string),
+  rotated: may(said(string, 'token of the last rotation that was done')),
+});
+
 export const report = object({
   version: string,
   node: string,
@@ -83,11 +89,7 @@ export const report = object({
   parts: said(list(part), 'parts of /readyz'),
   engine: object({ kind: oneOf('kernel', 'wireguard-go', 'none'), reason: may(string) }),
   publicKey: may(string),
-  rotation: object({
-    state: oneOf('idle', 'waiting', 'publishing', 'in doubt', 'confirming'),
-    reason: may(string),
-    rotated: may(said(string, 'token of the last rotation that was done')),
-  }),
+  rotation,
   listenPort: may(number),
   mtu: may(number),
   podCidrs: list(string),

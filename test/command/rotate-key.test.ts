@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Agents } from '../../command/agents.ts';
 import { EXIT } from '../../command/types.ts';
 import type { Client } from '../../discovery/client.ts';
+import { faults, readSchema } from '../schema.ts';
 import { said } from './sample.ts';
 
 type Notes = Record<string, string>;
@@ -67,12 +68,23 @@ test('all: one after the other, and those that cannot are named', async () => {
   assert.deepEqual([code, asked], [EXIT.trouble, ['a', 'b']]);
 });
 
+test('for programs: the keys of before and after, and who was skipped', async () => {
+  const { more } = cluster({ a: node('a'), off: node('off', { ready: false }) });
+  const told = JSON.parse((await said(['rotate-key', '--all', '-o', 'json'], more)).out);
+  assert.deepEqual(faults(readSchema('rotate-key.json'), told), []);
+  assert.deepEqual(told.rotated, [{ node: 'a', before: 'old-a', after: 'new-a' }]);
+  assert.match(told.skipped[0], /off is not Ready/);
+});
+
 test('a node that does not do it stops those after it', async () => {
   const { asked, more } = cluster({ a: node('a', { deaf: true }), b: node('b') });
   const { code, err } = await said(['rotate-key', 'a', 'b', '--wait', '1'], more);
-  assert.notEqual(code, EXIT.ok);
+  assert.equal(code, EXIT.trouble);
   assert.match(err, /a: its key has not changed after 1 s/);
   assert.deepEqual(asked, ['a']);
+  const told = JSON.parse((await said(['rotate-key', 'a', '--wait', '1', '-o', 'json'], more)).out);
+  assert.deepEqual(faults(readSchema('rotate-key.json'), told), []);
+  assert.match(told.failed, /its key has not changed/);
 });
 
 test('somebody else’s wish for another key is told, and not taken for a failure of the node', async () => {

@@ -37,6 +37,34 @@ test('unknown options and outputs are usage errors with the way to the help', as
   }
 });
 
+test('a verb without JSON says so, and does not print text to a program', async () => {
+  for (const args of [
+    ['completion', 'bash', '-o', 'json'],
+    ['dashboard', '-o', 'json'],
+  ]) {
+    const { code, out } = await said(args);
+    assert.deepEqual([code, out], [EXIT.usage, '']);
+  }
+});
+
+test('figures that no agent takes are refused before anybody is asked', async () => {
+  for (const args of [
+    ['-c', 'many'],
+    ['-c', '0'],
+    ['--size', '1e9'],
+  ]) {
+    const { code, err } = await said(['ping', ...args]);
+    assert.equal(code, EXIT.usage, args.join(' '));
+    assert.match(err, /^weft ping: (count|size) must be/);
+  }
+});
+
+test('settings that uninstall cannot read are named, before anything is touched', async () => {
+  const { code, err } = await said(['uninstall', '--yes', '--config', '/nowhere/config.json']);
+  assert.equal(code, EXIT.usage);
+  assert.match(err, /the settings \/nowhere\/config\.json cannot be used: ENOENT/);
+});
+
 test('version, for people and programs', async () => {
   assert.equal((await said(['version'])).out, `weft ${VERSION}\n`);
   assert.deepEqual(JSON.parse((await said(['version', '-o', 'json'])).out), { version: VERSION });

@@ -53,6 +53,7 @@ test('every verb that prints JSON has a schema, and its answer is as that says',
     plan: golden('plan.json'),
     explain: golden('explain.service.json'),
     version: JSON.parse((await said(['version', '-o', 'json'])).out),
+    'rotate-key': { rotated: [], skipped: [] },
     uninstall: { removals: [{ kind: 'left', what: 'x', why: 'y' }] },
   };
   const all = await Promise.all(Object.values(verbs).map(load => load()));

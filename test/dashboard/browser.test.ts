@@ -28,12 +28,16 @@ describe('the dashboard in a browser', { skip: CHROMIUM ? false : 'Chromium is n
   let dashboard: Dashboard;
   let page: Page;
   let reports: readonly Report[] = sample(3, ['home', 'cloud']);
+  let failure: Error | undefined;
   const faults: string[] = [];
   const foreign: string[] = [];
 
   before(async () => {
     mkdirSync(PICTURES, { recursive: true });
-    dashboard = await serveDashboard(async () => reports, 0);
+    dashboard = await serveDashboard(async () => {
+      if (failure !== undefined) throw failure;
+      return reports;
+    }, 0);
     // As root it must run without its sandbox; it loads nothing but our own page.
     const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
     browser = await launch({ executablePath: CHROMIUM as string, args });
@@ -144,6 +148,17 @@ describe('the dashboard in a browser', { skip: CHROMIUM ? false : 'Chromium is n
   test('it worked offline: nothing was asked of anybody else, and nothing went wrong', () => {
     assert.deepEqual(foreign, []);
     assert.deepEqual(faults, []);
+  });
+
+  test('it says why nobody can be asked, and goes on when they can', async () => {
+    failure = new Error('connect ECONNREFUSED 192.0.2.1:6443');
+    await until('the reason', async () => (await text('#stale')).includes('ECONNREFUSED') || undefined);
+    assert.match(await text('#summary'), /100 nodes/);
+    failure = undefined;
+    await until(
+      'its end',
+      async () => (await page.$eval('#stale', e => e.hasAttribute('hidden'))) || undefined,
+    );
   });
 
   test('it says so when its server is gone', async () => {

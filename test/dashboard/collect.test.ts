@@ -34,10 +34,11 @@ function fake(answers: () => Readonly<Record<string, unknown>>) {
   return { seen, open };
 }
 
-const status = (node: number, location = 'home'): unknown => ({
-  ...sample(3, [location])[node - 1]?.status,
-  location,
-});
+const status = (node: number, location = 'home', peers: readonly string[] = []): unknown => {
+  const whole = sample(3, [location])[node - 1]?.status;
+  const own = peers.map(name => ({ ...whole?.peers[0], node: name }));
+  return { ...whole, location, peers: own };
+};
 
 describe('the collector', () => {
   test('asks everybody, so many at a time, and closes what it opened', async () => {
@@ -67,6 +68,18 @@ describe('the collector', () => {
     assert.equal((await find('b'))?.error, undefined);
     assert.equal((await find('c'))?.error, 'its pod is Pending');
     collector.stop();
+  });
+
+  test('a node that others have as a peer, and that has no pod of an agent, is told', async () => {
+    const { open } = fake(() => ({ a: status(1, 'home', ['b', 'c']), b: status(2, 'home', ['a']) }));
+    const collector = openCollector({ open, pauseMs: 60_000, atOnce: 4 });
+    const reports = await collector.reports();
+    collector.stop();
+    assert.deepEqual(
+      reports.map(r => r.node),
+      ['a', 'b', 'c'],
+    );
+    assert.match(reports[2]?.error ?? '', /there is no weft pod on it/);
   });
 
   test('a node that is gone is forgotten', async () => {
