@@ -34,17 +34,20 @@ const fail = (message: string): number => {
 };
 
 /** Absent file at the default place: no settings. Absent file that was asked for: an error. */
+const CONFIG = '/etc/weft/config.json';
+
 function readConfig(path: string | undefined): unknown {
   try {
-    return JSON.parse(readFileSync(path ?? '/etc/weft/config.json', 'utf8'));
+    return JSON.parse(readFileSync(path ?? CONFIG, 'utf8'));
   } catch (error) {
     if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new Error(`cannot read the configuration ${path ?? '/etc/weft/config.json'}: ${String(error)}`);
+    throw new Error(`cannot read the configuration ${path ?? CONFIG}: ${String(error)}`);
   }
 }
 
 async function agent(
   config: Config,
+  configPath: string,
   node: string | undefined,
   kubeconfig: string | undefined,
 ): Promise<number> {
@@ -55,7 +58,7 @@ async function agent(
     );
   const [{ pino }, { runAgent }] = await Promise.all([import('pino'), import('./agent/agent.ts')]);
   const log = pino({ level: config.logLevel, base: { node: nodeName } }, pino.destination({ sync: true }));
-  return runAgent({ config, nodeName, kubeconfig, log });
+  return runAgent({ config, configPath, nodeName, kubeconfig, log });
 }
 
 async function own(argv: readonly string[]): Promise<number> {
@@ -70,7 +73,7 @@ async function own(argv: readonly string[]): Promise<number> {
     );
     return process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`) ? 0 : 1;
   }
-  return agent(config.value, values.node, values.kubeconfig);
+  return agent(config.value, values.config ?? CONFIG, values.node, values.kubeconfig);
 }
 
 /** Without a verb the help: by mistake nobody shall start a second agent on a node. Options alone are the agent's. */

@@ -47,6 +47,8 @@ import { openSweeping } from './sweeping.ts';
 
 export type AgentOptions = {
   readonly config: Config;
+  /** The file that they came from. */
+  readonly configPath: string;
   readonly nodeName: string;
   readonly kubeconfig: string | undefined;
   readonly log: Log;
@@ -70,7 +72,13 @@ const tryLater = (error: unknown): never => {
 };
 
 /** Resolves with the exit status after SIGTERM or SIGINT. The data path stays as it is. */
-export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptions): Promise<number> {
+export async function runAgent({
+  config,
+  configPath,
+  nodeName,
+  kubeconfig,
+  log,
+}: AgentOptions): Promise<number> {
   mkdirSync(RUN_DIR, { recursive: true, mode: 0o700 });
   const startedAt = performance.now();
   const metrics = openMetrics();
@@ -213,7 +221,8 @@ export async function runAgent({ config, nodeName, kubeconfig, log }: AgentOptio
     status: () => statusReport(sources),
     stuckFor: pass.report.stuckFor,
   });
-  const doctor = () => diagnose({ config, kernel, client, nodeName, status: () => statusReport(sources) });
+  const doctor = () =>
+    diagnose({ config, configPath, kernel, client, nodeName, status: () => statusReport(sources) });
   // Pods do not wait for the health port, which an agent that was replaced by force may hold for a while.
   runner.mark();
   const servers = [

@@ -10,9 +10,12 @@ import type { Kernel } from '../platform/linux/types.ts';
 import { attempt, readKernelFacts } from './kernelfacts.ts';
 import { getLocal } from './local.ts';
 import type { StatusReport } from './report.ts';
+import { settingsNow } from './settings.ts';
 
 type Deps = {
   readonly config: Config;
+  /** Where the settings came from. */
+  readonly configPath: string;
   readonly kernel: Kernel;
   readonly client: Client;
   readonly nodeName: string;
@@ -78,7 +81,7 @@ const askProxy = async (): Promise<string | undefined> => {
   return mode !== undefined && /^[a-z]{2,20}$/.test(mode) ? mode : undefined;
 };
 
-async function gather({ config, kernel, client, nodeName, status }: Deps): Promise<NodeFacts> {
+async function gather({ config, configPath, kernel, client, nodeName, status }: Deps): Promise<NodeFacts> {
   const [report, facts, proxyMode, guarded, node, rights] = await Promise.all([
     status(),
     readKernelFacts(kernel),
@@ -98,6 +101,7 @@ async function gather({ config, kernel, client, nodeName, status }: Deps): Promi
     cniBinDir: config.cniBinDir,
     cniConfDir: config.cniConfDir,
     clusterCidrsSet: config.clusterCidrs.length > 0,
+    settings: settingsNow(configPath, config),
   };
 }
 

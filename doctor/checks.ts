@@ -87,6 +87,31 @@ function mtu({ status }: NodeFacts): readonly Check[] {
   }));
 }
 
+const RESTART = 'kubectl -n weft rollout restart daemonset weft';
+
+function settings({ settings: { path, error, changed } }: NodeFacts): readonly Check[] {
+  const id = 'settings';
+  if (path === undefined) return [];
+  if (error !== undefined)
+    return [
+      {
+        id,
+        grade: 'error',
+        what: `${path} has errors since a change, so that this agent works by older settings and its next start will fail: ${error.replaceAll('\n', '; ')}`,
+        cure: `mend the ConfigMap weft-config (docs/settings.md has all settings), then: ${RESTART}`,
+      },
+    ];
+  if (changed.length === 0) return [ok(id, 'the settings in force are those of the file')];
+  return [
+    {
+      id,
+      grade: 'warning',
+      what: `${changed.join(', ')} ${changed.length > 1 ? 'have' : 'has'} changed in ${path} since this agent’s start, and ${changed.length > 1 ? 'are' : 'is'} not in force yet`,
+      cure: RESTART,
+    },
+  ];
+}
+
 function cidrs({ status, clusterCidrsSet }: NodeFacts): readonly Check[] {
   if (clusterCidrsSet) return [ok('cluster CIDRs', `clusterCidrs is set: ${status.clusterCidrs.join(', ')}`)];
   return [
@@ -205,6 +230,7 @@ export const checks = (facts: NodeFacts): readonly Check[] =>
     ...features(facts),
     ...mtu(facts),
     ...cidrs(facts),
+    ...settings(facts),
     guard(facts),
     ...rights(facts),
     proxy(facts),

@@ -45,6 +45,12 @@ export type NodeFacts = KernelFacts & {
   readonly cniBinDir: string;
   readonly cniConfDir: string;
   readonly clusterCidrsSet: boolean;
+  /** The file of settings as it is now, what is wrong in it, and which settings are not those in force. */
+  readonly settings: {
+    readonly path: string | undefined;
+    readonly error: string | undefined;
+    readonly changed: readonly string[];
+  };
 };
 
 /** What can be seen of a node whose agent does not answer. */

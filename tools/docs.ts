@@ -23,7 +23,7 @@ function settingsPage(): string {
     '# Settings',
     '<!-- Made by `npm run docs` from config.ts. Do not edit. -->',
     '',
-    'One JSON object, in the ConfigMap `weft-config` of the manifests, which the agent reads as /etc/weft/config.json (`--config FILE` elsewhere). What is absent has its default. A setting that is unknown or wrong stops the agent at its start with every error at once; `weft --print-config` prints what is in force.',
+    'One JSON object, in the ConfigMap `weft-config` of the manifests, which the agent reads as /etc/weft/config.json (`--config FILE` elsewhere). What is absent has its default. A setting that is unknown or wrong stops the agent at its start with every error at once; `weft --print-config` prints what is in force. After a change of the ConfigMap: `kubectl -n weft rollout restart daemonset weft`; until then `weft doctor` says what has changed, and whether the agents will start with it.',
     '',
     '```json',
     JSON.stringify({ clusterCidrs: ['10.42.0.0/16', 'fd42::/56'], keepalive: 20 }),

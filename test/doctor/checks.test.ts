@@ -53,6 +53,7 @@ const facts = (change: Change<NodeFacts> = {}): NodeFacts => ({
   cniBinDir: '/opt/cni/bin',
   cniConfDir: '/etc/cni/net.d',
   clusterCidrsSet: true,
+  settings: { path: '/etc/weft/config.json', error: undefined, changed: [] },
   ...change,
 });
 
@@ -122,6 +123,12 @@ const stories: Readonly<Record<string, Change<NodeFacts>>> = {
     rights: RIGHTS.map(right => ({ ...right, allowed: undefined })),
     guarded: undefined,
     node: undefined,
+  },
+  'settings that changed': {
+    settings: { path: '/etc/weft/config.json', error: undefined, changed: ['mtu', 'logLevel'] },
+  },
+  'settings with errors': {
+    settings: { path: '/etc/weft/config.json', error: 'mtu: x\nmtuu: y', changed: [] },
   },
   'no admission policy': { guarded: false },
   'no kube-proxy': { proxyMode: undefined },
