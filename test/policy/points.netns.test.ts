@@ -8,6 +8,7 @@ import { parseListing } from '../../policy/listing.ts';
 import { NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
 import type { Member } from '../lab/lab.ts';
 import { enterLab } from '../lab/reenter.ts';
+import { type CniResult, callPlugin, NETWORK } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
 import { type LabPod, type PolicyLab, type PolicyObject, startPolicyLab } from './lab.ts';
 import type { Protocol } from './prober.ts';
@@ -286,6 +287,38 @@ test('a UDP server that goes on talking does not bring a connection back that wa
       await lab.clear();
     }
   }
+});
+
+test('two interfaces of one pod are isolated alike, and each goes by itself', async () => {
+  await lab.clear();
+  const { pod: own, uid, namespace, name } = pod('x/a');
+  const call = { id: own.id, namespace, name, uid, netns: own.namespace.netns };
+  const second = (await callPlugin(one, 'ADD', call, NETWORK, 'net1')) as CniResult;
+  const ips = second.ips.map(({ address }) => address.split('/')[0] ?? '');
+  // The default route stays eth0's, and nobody sends by it as net1: its answers need a table of their own.
+  for (const { address, gateway = '' } of second.ips) {
+    const family = address.includes(':') ? '-6' : '-4';
+    const ip = (...args: readonly string[]) => own.namespace.run(['ip', family, ...args]);
+    await ip('rule', 'add', 'from', address, 'table', '100');
+    await ip('route', 'add', 'default', 'via', gateway, 'dev', 'net1', 'onlink', 'table', '100');
+  }
+  const all = async (allowed: boolean, at: readonly (string | undefined)[]): Promise<void> => {
+    for (const from of ['y/a', 'y/b']) for (const ip of at) await reaches(pod(from), ip, 'tcp', 80, allowed);
+  };
+  const eth0 = both(pod('x/a'));
+  await all(true, [...eth0, ...ips]);
+  await lab.policies([deny('x', 'Ingress')]);
+  await all(false, [...eth0, ...ips]);
+  const open = policy('x', 'open', { ingress: [{ from: [{ namespaceSelector: {} }] }] });
+  await lab.policies([open]);
+  await all(true, [...eth0, ...ips]);
+  await callPlugin(one, 'DEL', call, { ...NETWORK, prevResult: second }, 'net1');
+  await lab.settled();
+  const table = await one.namespace.run(['nft', 'list', 'map', 'inet', POLICY_TABLE, 'ingress4']);
+  assert.ok(table.includes(`${eth0[0]} : `) && !table.includes(`${ips[0]} : `), table);
+  await all(true, eth0);
+  await only(deny('x', 'Ingress'));
+  await all(false, eth0);
 });
 
 test('a static pod is known by its config hash', async () => {
