@@ -4,9 +4,17 @@
  */
 import type { Pod } from './types.ts';
 
+/** All pods are asked at every change, and nearly all of them are the objects of before. */
+const known = new WeakMap<Pod, string>();
+
 /** Equal only for one pod with the same addresses. */
-export const identityOf = ({ key, uid, ips }: Pick<Pod, 'key' | 'uid' | 'ips'>): string =>
-  `${key} ${uid} ${ips.join()}`;
+export function identityOf(pod: Pod): string {
+  const old = known.get(pod);
+  if (old !== undefined) return old;
+  const text = `${pod.key} ${pod.uid} ${pod.ips.join()}`;
+  known.set(pod, text);
+  return text;
+}
 
 /** By name first; the same order whatever the order was. */
 export function byIdentity(a: Pod, b: Pod): number {
