@@ -166,8 +166,8 @@ function portAllows(world: World, port: RawPort, probe: Probe): boolean {
 type Side = 'ingress' | 'egress';
 
 function speaksOf(policy: RawPolicy, side: Side): boolean {
-  const { policyTypes, egress } = policy.spec;
-  if (policyTypes !== undefined) return policyTypes.includes(side === 'ingress' ? 'Ingress' : 'Egress');
+  const { policyTypes = [], egress } = policy.spec;
+  if (policyTypes.length > 0) return policyTypes.includes(side === 'ingress' ? 'Ingress' : 'Egress');
   return side === 'ingress' || (egress !== undefined && egress.length > 0);
 }
 

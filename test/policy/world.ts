@@ -156,6 +156,8 @@ export const policy = (name: string): fc.Arbitrary<RawPolicy> =>
           ['Ingress'],
           ['Egress'],
           ['Ingress', 'Egress'],
+          // As good as absent.
+          [],
         ),
         ingress: fc.array(ingressRule, { maxLength: 2 }),
         egress: fc.array(egressRule, { maxLength: 2 }),
