@@ -77,8 +77,16 @@ function inOurWords(
   elements: readonly string[],
   wanted: ReadonlySet<ElementText>,
 ): ReadonlySet<ElementText> {
-  const ours = new Map([...wanted].map(text => [hexOf(set, text), text]));
-  return new Set(elements.map(text => ours.get(hexOf(set, text as ElementText)) ?? (text as ElementText)));
+  const there = new Set(elements as readonly ElementText[]);
+  const odd = [...there].filter(text => !wanted.has(text));
+  if (odd.length === 0) return there;
+  // Nearly all are in the same words, and the long way is for the others.
+  const ours = new Map([...wanted].filter(text => !there.has(text)).map(text => [hexOf(set, text), text]));
+  for (const text of odd) {
+    there.delete(text);
+    there.add(ours.get(hexOf(set, text)) ?? text);
+  }
+  return there;
 }
 
 function bindings(elements: readonly string[]): ReadonlyMap<Ip, Target> {

@@ -12,6 +12,7 @@ import { newAdmission } from './admission.ts';
 import type { Applied, Applier } from './apply.ts';
 import { newCompiler } from './compile.ts';
 import { newFacts } from './facts.ts';
+import { LOOK_MS, newLooks } from './looks.ts';
 import type { Cluster, Policy, RuleSet } from './types.ts';
 import type { Wired } from './wired.ts';
 
@@ -69,15 +70,9 @@ export type PolicyRoom = {
 
 /** Changes come in crowds; the budget from news to kernel is 50 ms. */
 const MIN_RUN_MS = 8;
-/** Without news the table is looked at so often. */
-const LOOK_MS = 60_000;
 const RETRY_MS = 250;
 /** A pod that the API does not show in this time starts closed. */
 const PATIENCE_MS = 10_000;
-/** After news the table is read again, but for at most so small a part of the time: most of them are our own doing. */
-const SUSPECT_MS = 500;
-const SUSPECT_MAX_MS = 10_000;
-const SHARE = 20;
 
 /** What of the policies is not understood, by policy and field. */
 const misunderstood = (policies: readonly Policy[]): ReadonlyMap<string, string> =>
@@ -106,9 +101,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   /** While nothing is known: the pods closed so far. */
   let held: RuleSet | undefined;
   let cluster: Cluster | undefined;
-  let suspectedAt = Number.NEGATIVE_INFINITY;
-  let lookMs = 0;
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  const looks = newLooks();
   /** Marks so far, and how many of them a whole run has seen. */
   let marks = 0;
   let seen = -1;
@@ -132,10 +125,9 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
 
   /** Either work reads the table first. */
   const look = async (work: () => Promise<Applied>): Promise<Applied> => {
-    const begin = performance.now();
-    lookedAt = begin;
+    looks.begin(performance.now());
     const applied = await work();
-    lookMs = performance.now() - begin;
+    looks.end(performance.now());
     return applied;
   };
 
@@ -172,9 +164,6 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     admission.retain(known ? new Set() : living);
   };
 
-  const nextLook = (): number => lookedAt + Math.min(Math.max(SUSPECT_MS, lookMs * SHARE), SUSPECT_MAX_MS);
-  const isSuspect = (): boolean => suspectedAt > lookedAt && performance.now() >= nextLook();
-
   const run = async (): Promise<number | undefined> => {
     runs += 1;
     const marked = marks;
@@ -187,7 +176,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       seen = marked;
       return undefined;
     }
-    if (isSuspect() || begin - lookedAt >= LOOK_MS) {
+    if (looks.due(begin)) {
       inForce = undefined;
       tableless = false;
     }
@@ -209,7 +198,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       owed = false;
       deps.applied(rules);
     }
-    return suspectedAt > lookedAt ? Math.max(0, nextLook() - performance.now()) : undefined;
+    return looks.wait(performance.now());
   };
 
   const runner = startRunner({
@@ -243,7 +232,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     admit: pod => admitted(pod, 'ready'),
     mark,
     suspect: () => {
-      suspectedAt = performance.now();
+      looks.suspect(performance.now());
       if (!tableless) runner.mark();
     },
     report: () => ({

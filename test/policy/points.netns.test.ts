@@ -313,9 +313,11 @@ test('two interfaces of one pod are isolated alike, and each goes by itself', as
   await lab.policies([open]);
   await all(true, [...eth0, ...ips]);
   await callPlugin(one, 'DEL', call, { ...NETWORK, prevResult: second }, 'net1');
-  await lab.settled();
-  const table = await one.namespace.run(['nft', 'list', 'map', 'inet', POLICY_TABLE, 'ingress4']);
-  assert.ok(table.includes(`${eth0[0]} : `) && !table.includes(`${ips[0]} : `), table);
+  await until('the second address to leave the table', async () => {
+    const table = await one.namespace.run(['nft', 'list', 'map', 'inet', POLICY_TABLE, 'ingress4']);
+    assert.ok(table.includes(`${eth0[0]} : `), table);
+    return !table.includes(`${ips[0]} : `) || undefined;
+  });
   await all(true, eth0);
   await only(deny('x', 'Ingress'));
   await all(false, eth0);
