@@ -4,9 +4,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { after, it } from 'node:test';
 import { buildPlugin } from '../../../image/build.ts';
+import { faults, readSchema } from '../../schema.ts';
 import type { Cluster } from '../cluster.ts';
 import { kubectl } from '../pods.ts';
-import { type Output, run } from '../process.ts';
+import { type Output, run, until } from '../process.ts';
 import type { World } from './world.ts';
 
 /** What the documentation says that a user needs, and one who may only look at pods. */
@@ -112,6 +113,52 @@ export const workstation = (world: () => World): void => {
     );
     assert.match(stdout, /tunnel to node2, direct, at \S+ \(\w+\): established/);
     assert.match(stdout, /ingress: allowed; no NetworkPolicy isolates pod default\/node2-a/);
+  });
+
+  it('explains the way to each backend of a Service, by its name and by its address', async () => {
+    const { cluster, first, must } = world();
+    const spec = { selector: { app: 'echo' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] };
+    await must(
+      ['apply', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'all' }, spec }),
+    );
+    const ip = await must(['get', 'service', 'all', '-o', 'jsonpath={.spec.clusterIP}']);
+    const explain = (target: string, config = cluster.kubeconfig) =>
+      weft(config, 'explain', first.name, target, '-o', 'json');
+    const look = async (target: string) => {
+      const { stdout, stderr } = await explain(target);
+      const found = JSON.parse(stdout || '{}') as { verdict?: string; backends?: { to: { pod: string } }[] };
+      assert.deepEqual(faults(readSchema('explain.json'), found), [], stderr);
+      return found;
+    };
+    const everybody = async (target: string) => (await look(target)).backends?.length === world().pods.length;
+    await until('all backends', 20_000, () => everybody('svc/all:http'));
+    for (const target of ['svc/all', `${ip}:80`, 'all.default.svc:80']) {
+      const { verdict, backends } = await look(target);
+      assert.deepEqual([verdict, backends?.length], ['arrives', world().pods.length], target);
+    }
+    const { stdout } = await explain('svc/kubernetes');
+    assert.match(stdout, /own address|outside the pod network/);
+    const [asker = ''] = configs;
+    assert.match(
+      (await explain('svc/all', asker)).stderr,
+      /your user needs get on services in namespace default/,
+    );
+    await must(['delete', 'service', 'all']);
+  });
+
+  it('prints what docs/schema says, of real agents too', async () => {
+    const { cluster } = world();
+    for (const [name, ...args] of [
+      ['status', 'status'],
+      ['peers', 'peers'],
+      ['graph', 'graph'],
+      ['doctor', 'doctor'],
+      ['ping', 'ping', '-c', '1'],
+    ] as const) {
+      const { stdout, stderr } = await weft(cluster.kubeconfig, ...args, '-o', 'json');
+      assert.deepEqual(faults(readSchema(`${name}.json`), JSON.parse(stdout || '{}')), [], stderr);
+    }
   });
 
   it('is a plugin of kubectl', async () => {
