@@ -76,6 +76,13 @@ async function own(argv: readonly string[]): Promise<number> {
   return agent(config.value, values.config ?? CONFIG, values.node, values.kubeconfig);
 }
 
+/** All is written; a connection that an API server still tries to make to a node that is down is not waited for. */
+async function finish(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr])
+    await new Promise<void>(resolve => stream.write('', () => resolve()));
+  process.exit(code);
+}
+
 /** Without a verb the help: by mistake nobody shall start a second agent on a node. Options alone are the agent's. */
 async function main(argv: readonly string[]): Promise<number> {
   const [first = 'help', ...rest] = argv;
@@ -85,7 +92,7 @@ async function main(argv: readonly string[]): Promise<number> {
     import('./command/run.ts'),
     import('./command/io.ts'),
   ]);
-  return runCommand([first, ...rest], processIo());
+  return finish(await runCommand([first, ...rest], processIo()));
 }
 
 try {

@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openExec } from '../../command/exec.ts';
 import { findAccess } from '../../discovery/kubeconfig.ts';
 import { kubeconfigFor } from './kubeconfig.ts';
@@ -18,16 +17,17 @@ test('a connection that comes after the time is up is closed again', async t => 
   const server = createServer();
   t.after(() => server.close());
   const connected = new Promise<Socket>(resolve => {
-    server.on('upgrade', async (request, socket) => {
-      await sleep(LATE_MS);
+    server.on('upgrade', (request, socket) => {
       const key = createHash('sha1')
         .update(`${request.headers['sec-websocket-key']}${ACCEPT}`)
         .digest('base64');
       const protocol = String(request.headers['sec-websocket-protocol']).split(',')[0];
       const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
       const rest = [`Sec-WebSocket-Accept: ${key}`, `Sec-WebSocket-Protocol: ${protocol}`, '', ''];
-      socket.write([...head, ...rest].join('\r\n'));
-      resolve(socket as Socket);
+      setTimeout(() => {
+        socket.write([...head, ...rest].join('\r\n'));
+        resolve(socket as Socket);
+      }, LATE_MS);
     });
   });
   server.listen(0, '127.0.0.1');
