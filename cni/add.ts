@@ -130,8 +130,7 @@ export async function add(deps: VerbDeps, request: Request, session: Session): P
     await deps.ports.publish(lease, gateways);
     await deps.beforeAnswer(lease);
     if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');
-    const { netns, version, prevResult } = request;
-    return JSON.stringify(addResult(lease, gateways, netns, version, prevResult, routes));
+    return JSON.stringify(addResult(lease, gateways, request, routes));
   } catch (error) {
     await undo(deps, lease, error);
     throw error;

@@ -35,8 +35,10 @@ const payload = ({ containerId, ifname }: Attachment): Buffer =>
     stdinUnreadable: false,
   });
 
-const parse = (bytes: Buffer): Attachment | undefined => {
-  const hello = decodeHello(bytes);
+const parse = (path: string): Attachment | undefined => {
+  // What is no file, somebody else has put there.
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const hello = decodeHello(readFileSync(path));
   const containerId = hello.ok ? hello.value.env.get('CNI_CONTAINERID') : undefined;
   const ifname = hello.ok ? hello.value.env.get('CNI_IFNAME') : undefined;
   return containerId && ifname ? { containerId, ifname } : undefined;
@@ -45,7 +47,7 @@ const parse = (bytes: Buffer): Attachment | undefined => {
 const HALF_WRITTEN_MS = 60_000;
 
 export function openDelQueue(dir: string): DelQueue {
-  const remover = (file: string) => (): void => rmSync(join(dir, file), { force: true });
+  const remover = (file: string) => (): void => rmSync(join(dir, file), { recursive: true, force: true });
 
   /** Of a binary that was killed while it wrote; one that lives needs less than a millisecond. */
   const dropHalfWritten = (files: readonly string[]): void => {
@@ -61,7 +63,7 @@ export function openDelQueue(dir: string): DelQueue {
     return files
       .filter(file => !file.startsWith('.'))
       .flatMap(file => {
-        const attachment = parse(readFileSync(join(dir, file)));
+        const attachment = parse(join(dir, file));
         if (attachment !== undefined) return [{ ...attachment, done: remover(file) }];
         damaged(file);
         remover(file)();

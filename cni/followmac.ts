@@ -9,8 +9,9 @@ import { podElements } from './antispoof.ts';
 import { dropElements, restoreHostSide } from './attach.ts';
 import type { Lease } from './lease.ts';
 import type { PodSide } from './session.ts';
-import { macFault, type PrevResult } from './spec.ts';
+import type { PrevResult } from './spec.ts';
 import type { VerbDeps } from './verbs.ts';
+import { macFault } from './wishes.ts';
 
 /** What the runtime's record says of the pod's interface. */
 function recordedMac({ raw }: PrevResult, ifname: string): string | undefined {

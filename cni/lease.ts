@@ -44,13 +44,14 @@ export type LeaseStore = {
 
 const text = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
-function parseLease(json: string): Lease | undefined {
+/** Of a file that is named after it; a copy by another name would come back after each DEL. */
+function readLease(dir: string, file: string): Lease | undefined {
   try {
-    const value = JSON.parse(json) as Partial<Record<keyof Lease, unknown>>;
+    const value = JSON.parse(readFileSync(join(dir, file), 'utf8')) as Partial<Record<keyof Lease, unknown>>;
     const names = [value.network, value.containerId, value.ifname, value.link, value.hostMac, value.podMac];
     const ips = Array.isArray(value.ips) ? value.ips.map(ip => parseIp(String(ip))) : [];
     if (!names.every(text) || ips.length === 0 || !ips.every(ip => ip.ok)) return undefined;
-    return value as Lease;
+    return leaseKey(value as Lease) === file ? (value as Lease) : undefined;
   } catch {
     return undefined;
   }
@@ -63,9 +64,9 @@ export function openLeases(dir: string): LeaseStore {
     const damaged: string[] = [];
     for (const file of readdirSync(dir)) {
       // A temporary file is an ADD that was killed before it answered.
-      if (file.startsWith('.')) rmSync(join(dir, file), { force: true });
+      if (file.startsWith('.')) rmSync(join(dir, file), { recursive: true, force: true });
       else {
-        const lease = parseLease(readFileSync(join(dir, file), 'utf8'));
+        const lease = readLease(dir, file);
         if (lease === undefined) damaged.push(file);
         else leases.push(lease);
       }
@@ -84,5 +85,5 @@ export function openLeases(dir: string): LeaseStore {
       throw error;
     }
   };
-  return { load, save, remove: key => rmSync(join(dir, key), { force: true }) };
+  return { load, save, remove: key => rmSync(join(dir, key), { recursive: true, force: true }) };
 }

@@ -2,9 +2,8 @@
 import { familyOf, hostCidr } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import type { Lease } from './lease.ts';
-import type { CniVersion, PrevResult } from './spec.ts';
-
-type Json = Readonly<Record<string, unknown>>;
+import type { CniVersion, Request } from './spec.ts';
+import { dnsOf, type Json } from './wishes.ts';
 
 const atLeast = (version: CniVersion, since: '1.0.0' | '1.1.0'): boolean => version >= since;
 
@@ -36,18 +35,17 @@ const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? val
 export function addResult(
   lease: Lease,
   gateways: readonly Ip[],
-  netns: string,
-  version: CniVersion,
-  prev: PrevResult | undefined,
+  { netns, version, prevResult, dns }: Pick<Request, 'netns' | 'version' | 'prevResult' | 'dns'>,
   defaults: readonly Cidr[],
 ): Json {
-  const before = prev?.raw ?? {};
+  const before = prevResult?.raw ?? {};
   const earlier = list(before.interfaces);
   return {
     cniVersion: version,
     interfaces: [...earlier, ...interfaces(lease, netns, version)],
     ips: [...list(before.ips), ...ips(lease, gateways, earlier.length + 1, version)],
     routes: [...list(before.routes), ...routes(defaults, gateways)],
-    dns: before.dns ?? {},
+    // As the reference plugins do: what the configuration says goes before what another plugin said.
+    dns: { ...dnsOf(before.dns), ...dns },
   };
 }

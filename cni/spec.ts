@@ -1,11 +1,9 @@
 /** What a runtime asks, checked in the order in which the reference library checks it. Pure. */
-import { BRIDGE_MAC } from '../constants.ts';
 import { parseCidr, parseIp } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
-import { type Limits, parseLimits } from './limits.ts';
-import { type PortMapping, parsePort } from './ports.ts';
 import type { Hello } from './wire.ts';
+import { isObject, type Json, NO_WISHES, type Wishes, wishesOf } from './wishes.ts';
 
 export const VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 export type CniVersion = (typeof VERSIONS)[number];
@@ -24,7 +22,7 @@ export type PrevResult = {
 
 export type PodRef = { readonly namespace: string; readonly name: string; readonly uid: string };
 
-export type Request = {
+export type Request = Wishes & {
   readonly command: Command;
   readonly version: CniVersion;
   readonly network: string;
@@ -33,13 +31,6 @@ export type Request = {
   /** Empty where the runtime gave none. */
   readonly netns: string;
   readonly pod: PodRef | undefined;
-  /** Addresses that the runtime asks for. */
-  readonly requested: readonly Ip[];
-  /** MAC that the runtime asks for, in small letters. */
-  readonly mac: string | undefined;
-  /** Ports of the node that shall lead to the pod. */
-  readonly ports: readonly PortMapping[];
-  readonly limits: Limits | undefined;
   readonly prevResult: PrevResult | undefined;
   /** GC: those that live; undefined where the key is absent, and then nothing may go. */
   readonly valid: readonly Attachment[] | undefined;
@@ -61,8 +52,21 @@ const isCommand = (text: string | undefined): text is Command => COMMANDS.includ
 
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
+/** With the interface's name it is a file's. */
+const MAX_ID = 200;
+
+const idFault = (command: Command, id: string): string | undefined => {
+  if (!ID.test(id)) return `invalid characters in CNI_CONTAINERID ${JSON.stringify(id)}`;
+  // Such a container has nothing here, so DEL has nothing to refuse.
+  return command === 'ADD' && id.length > MAX_ID
+    ? `CNI_CONTAINERID of ${id.length} characters is longer than ${MAX_ID}`
+    : undefined;
+};
+
 const ifnameFault = (name: string): string | undefined => {
-  if (name.length > 15) return `interface name ${name} is longer than 15 characters`;
+  if (Buffer.byteLength(name) > 15) return `interface name ${name} is longer than 15 bytes`;
+  // The kernel would put a number in its place.
+  if (name.includes('%')) return `interface name ${name} contains %`;
   if (name === '.' || name === '..') return 'interface name is . or ..';
   return /[\s/:]/.test(name)
     ? `interface name ${JSON.stringify(name)} contains / or : or whitespace`
@@ -75,18 +79,12 @@ function checkEnv(env: Env): Command {
   if (command === 'VERSION') return command;
   const missing = NEEDED[command].filter(name => !env.get(name));
   if (missing.length > 0) throw bad(`required env variables [${missing.join(',')}] missing`);
-  const id = env.get('CNI_CONTAINERID');
-  if (NEEDED[command].includes('CNI_CONTAINERID') && !ID.test(id ?? ''))
-    throw bad(`invalid characters in CNI_CONTAINERID ${JSON.stringify(id)}`);
-  const fault = NEEDED[command].includes('CNI_IFNAME') && ifnameFault(env.get('CNI_IFNAME') ?? '');
-  if (fault) throw bad(fault);
+  if (!NEEDED[command].includes('CNI_CONTAINERID')) return command;
+  const fault =
+    idFault(command, env.get('CNI_CONTAINERID') ?? '') ?? ifnameFault(env.get('CNI_IFNAME') ?? '');
+  if (fault !== undefined) throw bad(fault);
   return command;
 }
-
-type Json = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function parseStdin(stdin: Buffer): Json {
   let value: unknown;
@@ -151,52 +149,6 @@ function podOf(args: ReadonlyMap<string, string>): PodRef | undefined {
   return { namespace: args.get('K8S_POD_NAMESPACE') ?? 'default', name, uid: args.get('K8S_POD_UID') ?? '' };
 }
 
-const strings = (value: unknown): readonly string[] =>
-  Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
-
-function requestedIps(conf: Json, args: ReadonlyMap<string, string>): readonly Ip[] {
-  const runtime = isObject(conf.runtimeConfig) ? strings(conf.runtimeConfig.ips) : [];
-  const inline = isObject(conf.args) && isObject(conf.args.cni) ? strings(conf.args.cni.ips) : [];
-  const all = [...(args.get('IP')?.split(',') ?? []), ...inline, ...runtime];
-  return all.map(text => {
-    const ip = parseIp(text.split('/')[0] ?? '');
-    if (!ip.ok)
-      throw new CniError(CODES.badConfig, `the address asked for, ${JSON.stringify(text)}, is none`);
-    return ip.value;
-  });
-}
-
-const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/;
-
-/** Whether a MAC in small letters cannot be a pod's. */
-export const macFault = (mac: string): boolean =>
-  !MAC.test(mac) ||
-  (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 ||
-  mac === BRIDGE_MAC ||
-  mac === '00:00:00:00:00:00';
-
-/** By the conventions: environment, then `args.cni`, then `runtimeConfig`; the last one counts. */
-function requestedMac(conf: Json, args: ReadonlyMap<string, string>): string | undefined {
-  const runtime = isObject(conf.runtimeConfig) ? conf.runtimeConfig.mac : undefined;
-  const inline = isObject(conf.args) && isObject(conf.args.cni) ? conf.args.cni.mac : undefined;
-  const given = [runtime, inline, args.get('MAC')].find(mac => mac !== undefined && mac !== '');
-  if (given === undefined) return undefined;
-  const mac = typeof given === 'string' ? given.toLowerCase().replaceAll('-', ':') : '';
-  if (macFault(mac))
-    throw new CniError(
-      CODES.badConfig,
-      `the MAC asked for, ${JSON.stringify(given)}, cannot be a pod's`,
-      `it must be six bytes in hex, of one receiver, and not the bridge's, ${BRIDGE_MAC}`,
-    );
-  return mac;
-}
-
-function requestedPorts(conf: Json): readonly PortMapping[] {
-  const list = isObject(conf.runtimeConfig) ? (conf.runtimeConfig.portMappings ?? []) : [];
-  if (!Array.isArray(list)) throw new CniError(CODES.badConfig, 'portMappings is no list');
-  return list.flatMap(mapping => parsePort(mapping) ?? []);
-}
-
 /** That field of each object in a list, where it is text. */
 const texts = (list: unknown, field: string): readonly string[] =>
   (Array.isArray(list) ? list : []).flatMap(item =>
@@ -253,15 +205,9 @@ export function parseRequest({ env, stdin, stdinUnreadable }: Hello): Request {
     ifname: env.get('CNI_IFNAME') ?? '',
     netns: env.get('CNI_NETNS') ?? '',
     pod: podOf(args),
-    requested: command === 'ADD' ? requestedIps(conf, args) : [],
-    mac: command === 'ADD' ? requestedMac(conf, args) : undefined,
-    ports: command === 'ADD' ? requestedPorts(conf) : [],
-    limits:
-      command === 'ADD' && isObject(conf.runtimeConfig)
-        ? parseLimits(conf.runtimeConfig.bandwidth)
-        : undefined,
+    ...(command === 'ADD' ? wishesOf(conf, args) : NO_WISHES),
     prevResult: prevResultOf(conf),
-    valid: validOf(conf),
+    valid: command === 'GC' ? validOf(conf) : undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The frames between the CNI binary and the agent. Pure. The other end is cni/shim/weft-cni.c.
+ * The frames between the CNI binary and the agent. Pure. The other end is cni/shim/agent.c, and program.c for programs.
  *
  * A frame: 4 bytes length of the rest, big endian; 1 byte type; payload.
  *

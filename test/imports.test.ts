@@ -58,6 +58,7 @@ const PURE = [
   'host/findings.ts',
   'cni/ipam.ts',
   'cni/spec.ts',
+  'cni/wishes.ts',
   'cni/wire.ts',
   'cni/result.ts',
   'cni/errors.ts',

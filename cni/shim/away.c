@@ -13,9 +13,16 @@
 #define MARKER RUN_DIR "/ready"
 #define QUEUE RUN_DIR "/del"
 
-static int plain(const char *text, size_t max) {
-  if (!text || !*text || strlen(text) > max || *text == '.') return 0;
-  return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define MAX_ID 200
+
+/* What the agent takes for one: cni/spec.ts. */
+static int is_id(const char *text) {
+  return text && strspn(text, LETTERS) > 0 && !text[strspn(text, LETTERS "_.-")];
+}
+
+static int is_ifname(const char *text) {
+  return text && *text && strlen(text) <= 15 && strcmp(text, ".") && strcmp(text, "..") && !strpbrk(text, "/: \t\n\v\f\r%");
 }
 
 /* A DEL that nobody can carry out now, kept for the agent: the hello frame as a file, by rename. */
@@ -23,7 +30,9 @@ static int queue_del(void) {
   const char *id = getenv("CNI_CONTAINERID"), *name = getenv("CNI_IFNAME");
   char path[600], temporary[640];
   size_t len;
-  if (!plain(id, 200) || !plain(name, 15)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
+  if (!is_id(id) || !is_ifname(name)) return fail(4, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing or invalid", "");
+  /* ADD refuses such an id, so there is nothing to remove. */
+  if (strlen(id) > MAX_ID) return 0;
   mkdir(RUN_DIR, 0700), mkdir(QUEUE, 0700);
   snprintf(path, sizeof path, QUEUE "/%s:%s", id, name);
   snprintf(temporary, sizeof temporary, QUEUE "/.%s:%s.%d", id, name, getpid());

@@ -10,6 +10,9 @@ export type Arch = 'amd64' | 'arm64' | 'arm';
 const HERE = import.meta.dirname;
 const SOURCES = [
   'weft-cni.c',
+  'agent.c',
+  'netns.c',
+  'program.c',
   'request.c',
   'away.c',
   'loopback.c',
@@ -18,6 +21,9 @@ const SOURCES = [
   'probe.c',
   'unlink.c',
   'weft-cni.h',
+  'agent.h',
+  'netns.h',
+  'program.h',
   'loopback.h',
   'monitor.h',
   'runner.h',

@@ -56,8 +56,9 @@ void read_input(void) {
     input_len += (size_t)n;
   }
   if (input) input[input_len] = 0;
-  else input_len = 0;
   find_version();
+  /* Half of a configuration is none, and with more than this the frame would be refused. */
+  if (!input || input_bad) input_len = 0;
 }
 
 /* Hello: flags (1: stdin unreadable), length of the environment, NAME=VALUE each with its NUL, stdin. */

@@ -55,6 +55,19 @@ test('damaged files are named, and do not keep the others', () =>
     assert.deepEqual([...damaged].sort(), Object.keys(damage).sort());
   }));
 
+test('a copy of a lease by another name, and a folder, are damaged and can be discarded', () =>
+  inDir(dir => {
+    const store = openLeases(dir);
+    store.save(lease(1));
+    writeFileSync(join(dir, 'copy:eth0'), JSON.stringify(lease(1)));
+    for (const folder of ['folder', '.half']) mkdirSync(join(dir, folder));
+    const book = openBook(store);
+    assert.deepEqual(book.all(), [lease(1)]);
+    assert.deepEqual([...book.damaged()].sort(), ['copy:eth0', 'folder']);
+    for (const file of book.damaged()) book.discard(file);
+    assert.deepEqual(readdirSync(dir), ['c1:eth0']);
+  }));
+
 test('a damaged file is discarded by its name, a lease is not', () =>
   inDir(dir => {
     const store = openLeases(dir);
@@ -169,11 +182,12 @@ test('queued DELs are read, done and gone; others are named and gone', () =>
     writeFileSync(join(path, 'cut'), encodeHello(hello()).subarray(0, 9));
     writeFileSync(join(path, 'nameless'), encodeHello(hello({ CNI_CONTAINERID: undefined })));
     writeFileSync(join(path, '.half'), 'x');
+    mkdirSync(join(path, 'folder'));
     queue.put({ containerId: 'c2', ifname: 'net1' });
     const damaged: string[] = [];
     const queued = queue.all(file => damaged.push(file));
     assert.deepEqual(queued.map(leaseKey).sort(), ['c1:eth0', 'c2:net1']);
-    assert.deepEqual(damaged.sort(), ['cut', 'nameless']);
+    assert.deepEqual(damaged.sort(), ['cut', 'folder', 'nameless']);
     queue.find({ containerId: 'c1', ifname: 'eth0' })?.done();
     assert.equal(queue.find({ containerId: 'c1', ifname: 'eth0' }), undefined);
     for (const one of queued) one.done();

@@ -37,6 +37,7 @@ test('a sound ADD, whole', () => {
     mac: undefined,
     ports: [],
     limits: undefined,
+    dns: {},
     prevResult: undefined,
     valid: undefined,
   });
@@ -87,6 +88,14 @@ test('container ids and interface names of other shapes are 4', () => {
   for (const CNI_IFNAME of ['a234567890123456', '.', '..', 'a/b', 'a:b', 'a b', 'a\tb'])
     assert.equal(codeOf({ CNI_IFNAME }), 4, CNI_IFNAME);
   assert.equal(request({ CNI_IFNAME: 'a23456789012345' }).ifname.length, 15);
+  for (const CNI_IFNAME of ['eth%d', 'ü'.repeat(8)]) assert.equal(codeOf({ CNI_IFNAME }), 4, CNI_IFNAME);
+});
+
+test('an id that is too long for a file name is 4 on ADD; nothing is there for DEL', () => {
+  const CNI_CONTAINERID = 'a'.repeat(201);
+  assert.match(refusal({ CNI_CONTAINERID }).message, /201 characters is longer than 200/);
+  assert.equal(request({ CNI_CONTAINERID: 'a'.repeat(200) }).containerId.length, 200);
+  assert.equal(request({ CNI_CONTAINERID, CNI_COMMAND: 'DEL' }).containerId, CNI_CONTAINERID);
 });
 
 test('stdin: unreadable is 5, no JSON or no object is 6', () => {
@@ -143,6 +152,32 @@ test('addresses asked for: each way, both families, and a word for what is none'
   assert.deepEqual(asked('', { runtimeConfig: { ips: ['10.42.1.7'] } }), ['10.42.1.7']);
   assert.match(refusal({ CNI_ARGS: 'IP=10.42.1.999' }).message, /"10.42.1.999"/);
   assert.deepEqual(request({ CNI_COMMAND: 'DEL', CNI_ARGS: 'IP=10.42.1.999' }).requested, []);
+});
+
+test('what is asked for in a wrong shape is 7 on ADD, and hinders no DEL', () => {
+  const odd: readonly object[] = [
+    { runtimeConfig: 'x' },
+    { runtimeConfig: [] },
+    { runtimeConfig: { ips: '10.42.1.7' } },
+    { runtimeConfig: { ips: [7] } },
+    { runtimeConfig: { portMappings: {} } },
+    { runtimeConfig: { bandwidth: 'x' } },
+    { runtimeConfig: { mac: {} } },
+    { args: { cni: { ips: { a: 1 } } } },
+  ];
+  for (const conf of odd) {
+    assert.equal(codeOf({}, conf), 7, JSON.stringify(conf));
+    for (const CNI_COMMAND of ['DEL', 'CHECK', 'GC', 'STATUS'])
+      assert.deepEqual(request({ CNI_COMMAND }, conf).requested, []);
+  }
+  for (const conf of [{ args: 'x' }, { args: { cni: 7 } }, { runtimeConfig: null }, { dns: 'x' }])
+    assert.deepEqual(request({}, conf).requested, []);
+  assert.equal(request({}, { 'cni.dev/valid-attachments': 7 }).valid, undefined);
+});
+
+test('DNS is taken from the configuration, without what is odd in it', () => {
+  const dns = { nameservers: ['192.0.2.53'], domain: 'shop', search: [1], options: 'ndots:5', extra: 1 };
+  assert.deepEqual(request({}, { dns }).dns, { nameservers: ['192.0.2.53'], domain: 'shop' });
 });
 
 test('prevResult: addresses and routes are read, what is odd in it is left aside', () => {
