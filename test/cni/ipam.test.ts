@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { COOL_MS, newPool, type Pool, type Taken, usable } from '../../cni/ipam.ts';
-import { cidrRange, familyOf, ipFromNumber, ipToNumber } from '../../ip.ts';
+import { cidrRange, familyOf, ipFromNumber, ipToNumber, networkOf } from '../../ip.ts';
 import type { Cidr, Ip } from '../../types.ts';
 
 const cidr = (text: string): Cidr => text as Cidr;
@@ -107,75 +107,129 @@ test('freeing what nobody holds gives nothing', () => {
   assert.deepEqual(drain(pool), ['10.42.1.2']);
 });
 
-type Step =
-  | { readonly kind: 'take' }
-  | { readonly kind: 'ask'; readonly at: number }
-  | { readonly kind: 'free'; readonly at: number };
+/** `at`: steps from the network's first address, or from its last where it is below zero. */
+type Step = { readonly kind: 'take' | 'restart' } | { readonly kind: 'ask' | 'free'; readonly at: number };
+
+const at = fc.integer({ min: -20, max: 40 });
 
 const steps = fc.array(
   fc.oneof(
-    fc.constant<Step>({ kind: 'take' }),
-    fc.nat(40).map((at): Step => ({ kind: 'ask', at })),
-    fc.nat(40).map((at): Step => ({ kind: 'free', at })),
+    { weight: 6, arbitrary: fc.constant<Step>({ kind: 'take' }) },
+    { weight: 6, arbitrary: at.map((n): Step => ({ kind: 'ask', at: n })) },
+    { weight: 6, arbitrary: at.map((n): Step => ({ kind: 'free', at: n })) },
+    { weight: 1, arbitrary: fc.constant<Step>({ kind: 'restart' }) },
   ),
   { minLength: 30, maxLength: 200 },
 );
 
-const RANGES = ['10.42.1.0/30', '10.42.1.32/29', '10.42.1.16/28', 'fd42::/125', 'fd42::40/124'].map(cidr);
+const SMALL = ['10.42.1.0/30', '10.42.1.32/29', '10.42.1.16/28', 'fd42::/125', 'fd42::40/124'].map(cidr);
 
-/** The model: a list of who holds what, and a list of what was freed, oldest first. */
-function play(range: Cidr, script: readonly Step[]): void {
+const counted = (from: number, to: number): readonly number[] =>
+  Array.from({ length: to - from + 1 }, (_, n) => from + n);
+
+/** Every size that a cluster may give its nodes, the last network of a /8 or a /40, so that no bound is a round number. */
+const EVERY: readonly Cidr[] = [
+  ...counted(16, 30).map(bits => cidr(`${ipFromNumber(4, 2n ** 32n - 2n ** BigInt(32 - bits))}/${bits}`)),
+  ...counted(48, 120).map(bits => cidr(`${ipFromNumber(6, 2n ** 128n - 2n ** BigInt(128 - bits))}/${bits}`)),
+];
+
+/** What the pool must agree with: who is held, what was freed, oldest first, and what was ever used. */
+type Model = { readonly held: Map<Ip, string>; readonly freed: Ip[]; readonly used: Set<Ip> };
+
+const isForPods = (range: Cidr, address: Ip): boolean => {
+  const { first, last } = usable(range);
+  const number = ipToNumber(address);
+  return number >= first && number <= last;
+};
+
+function gave(range: Cidr, { held, freed, used }: Model, address: Ip, owner: string): void {
+  assert.ok(isForPods(range, address), `${address} is none for pods`);
+  assert.ok(!held.has(address), `${address} was given twice`);
+  held.set(address, owner);
+  used.add(address);
+  if (freed.includes(address)) freed.splice(freed.indexOf(address), 1);
+}
+
+function takeOne(range: Cidr, pool: Pool, model: Model, now: number): void {
+  const { size } = usable(range);
+  const result = pool.take(`shop/p${now}`, now);
+  if (BigInt(model.held.size) === size) {
+    assert.ok(result.kind === 'exhausted');
+    for (const part of [range, `${size} for pods`, `${model.held.size} held`])
+      assert.ok(result.message.includes(part), result.message);
+    const named = result.message.match(/shop\/p\d+/g) ?? [];
+    assert.equal(named.length, Math.min(5, model.held.size));
+    assert.ok(
+      named.every(name => [...model.held.values()].includes(name)),
+      result.message,
+    );
+    return;
+  }
+  const address = taken(result);
+  if (model.used.has(address)) {
+    assert.equal(BigInt(model.used.size), size, `${address} was used again before ones never used`);
+    assert.equal(address, model.freed[0], 'not the one that rested longest');
+  }
+  gave(range, model, address, `shop/p${now}`);
+}
+
+function ask(range: Cidr, pool: Pool, model: Model, address: Ip, now: number): void {
+  const result = pool.take(`shop/p${now}`, now, address);
+  const holder = model.held.get(address);
+  assert.equal(result.kind === 'taken', isForPods(range, address) && holder === undefined);
+  if (result.kind === 'taken') gave(range, model, result.ip, `shop/p${now}`);
+  else assert.ok(result.message.includes(address) && result.message.includes(holder ?? range));
+}
+
+/** As a new agent finds them on disk: leases in any order, freed ones in the order of freeing. */
+function reopened(range: Cidr, { held, freed }: Model, now: number): Pool {
   const pool = newPool(range);
-  const { first, last, size } = usable(range);
-  const at = (n: number): Ip => ipFromNumber(familyOf(range), cidrRange(range).first + BigInt(n));
-  const held = new Set<Ip>();
-  let freed: readonly Ip[] = [];
-  const used = new Set<Ip>();
+  for (const [address, owner] of [...held].reverse()) assert.ok(pool.adopt(address, owner));
+  // The file of freed ones may be older than the leases, and of another range.
+  for (const address of [...held.keys(), networkOf(range), ...freed]) pool.cool(address, now);
+  return pool;
+}
 
-  const gave = (address: Ip): void => {
-    const number = ipToNumber(address);
-    assert.ok(number >= first && number <= last, `${address} is none for pods`);
-    assert.ok(!held.has(address), `${address} was given twice`);
-    held.add(address);
-    used.add(address);
-    freed = freed.filter(one => one !== address);
+function play(range: Cidr, script: readonly Step[]): void {
+  const { first, last } = cidrRange(range);
+  const address = (n: number): Ip => {
+    const number = n < 0 ? last + 1n + BigInt(n) : first + BigInt(n);
+    return ipFromNumber(familyOf(range), number < 0n ? 0n : number);
   };
-
-  for (const [now, step] of script.entries())
-    switch (step.kind) {
-      case 'take': {
-        const result = pool.take('p', now);
-        if (BigInt(held.size) === size) assert.equal(result.kind, 'exhausted');
-        else {
-          const address = taken(result);
-          if (used.has(address)) {
-            assert.equal(BigInt(used.size), size, `${address} was used again before ones never used`);
-            assert.equal(address, freed[0], 'not the one that rested longest');
-          }
-          gave(address);
-        }
-        break;
-      }
-      case 'ask': {
-        const address = at(step.at);
-        const number = ipToNumber(address);
-        const result = pool.take('p', now, address);
-        assert.equal(result.kind === 'taken', number >= first && number <= last && !held.has(address));
-        if (result.kind === 'taken') gave(result.ip);
-        break;
-      }
-      case 'free': {
-        const address = at(step.at);
-        pool.free(address, now);
-        if (held.delete(address)) freed = [...freed, address];
-        break;
-      }
+  const model: Model = { held: new Map(), freed: [], used: new Set() };
+  let pool = newPool(range);
+  for (const [now, step] of script.entries()) {
+    if (!('at' in step))
+      if (step.kind === 'take') takeOne(range, pool, model, now);
+      else pool = reopened(range, model, now);
+    else if (step.kind === 'ask') {
+      // Above the last address of all there is none.
+      if (ipToNumber(address(step.at)) < 2n ** (familyOf(range) === 4 ? 32n : 128n))
+        ask(range, pool, model, address(step.at), now);
+    } else {
+      pool.free(address(step.at), now);
+      if (model.held.delete(address(step.at))) model.freed.push(address(step.at));
     }
-  assert.equal(pool.stats(0).used, held.size);
+    const { used, cooling, free, size } = pool.stats(now);
+    assert.deepEqual([used, cooling], [model.held.size, model.freed.length]);
+    assert.equal(BigInt(used + cooling) + free, size);
+  }
 }
 
 test('whatever is taken, asked for and freed: no address twice, none that is not for pods, the oldest first', () => {
-  fc.assert(fc.property(fc.constantFrom(...RANGES), steps, play), { numRuns: 500 });
+  fc.assert(fc.property(fc.constantFrom(...SMALL), steps, play), { numRuns: 500 });
+});
+
+test('the same in ranges of every size, /16 to /30 and /48 to /120', () => {
+  fc.assert(fc.property(fc.constantFrom(...EVERY), steps, play), { numRuns: 300 });
+  for (const range of EVERY) {
+    const pool = newPool(range);
+    const { first, last, size } = usable(range);
+    for (const edge of new Set([first, last]))
+      assert.equal(pool.take('p', 0, ipFromNumber(familyOf(range), edge)).kind, 'taken');
+    assert.equal(first - cidrRange(range).first, 2n);
+    assert.equal(pool.stats(0).free, size === 1n ? 0n : size - 2n);
+  }
 });
 
 test('freed addresses beyond those remembered are not lost: they come again after all others', () => {

@@ -107,6 +107,25 @@ export const watchCalls = async (
   };
 };
 
+const ASK_STATUS = `set -m; while sleep 0.2; do echo '{"cniVersion":"1.1.0","name":"weft","type":"weft-cni"}' |
+  CNI_COMMAND=STATUS CNI_PATH=/opt/cni/bin /opt/cni/bin/weft-cni > /dev/null; echo $? >> /run/status-codes; done > /dev/null &
+  echo $!`;
+
+/**
+ * Asks STATUS five times a second on a node, by hand: an agent that starts would see what watchCalls puts in the
+ * binary's place. @returns what ends it and gives the exit statuses, in order
+ */
+export const askStatus = async (
+  cluster: Cluster,
+  node: string,
+): Promise<() => Promise<readonly string[]>> => {
+  const pid = await inNode(cluster, node, ['bash', '-c', `(${ASK_STATUS}) 2> /dev/null < /dev/null`]);
+  return async () => {
+    await inNode(cluster, node, ['bash', '-c', `kill -- -${pid.trim()}`]);
+    return (await inNode(cluster, node, ['cat', '/run/status-codes'])).split('\n');
+  };
+};
+
 /** Since when each node has been in its present state of readiness: it changes with every NotReady in between. */
 export const readiness = async (cluster: Cluster): Promise<readonly string[]> => {
   const ready = '{.status.conditions[?(@.type=="Ready")]';

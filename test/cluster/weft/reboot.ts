@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { PAUSE_IMAGE } from '../images.ts';
 import { inNode } from '../pods.ts';
 import { until } from '../process.ts';
-import { agentStatus, untilMeshed } from './agent.ts';
+import { agentStatus, askStatus, readiness, untilMeshed } from './agent.ts';
 import type { World } from './world.ts';
 
 const PODS = 50;
@@ -53,16 +53,26 @@ export const reboot = (world: () => World): void => {
     await must(['rollout', 'status', 'deployment/many', '--timeout=120s']);
     const from = Date.now();
     await cluster.reboot('node3');
+    const asked = await askStatus(cluster, 'node3');
+    const states = new Set<string>();
+    const note = async () =>
+      states.add((await readiness(cluster)).find(line => line.startsWith('node3')) ?? '');
     const restarts = (pod: PodStatus) => pod.status.containerStatuses?.[0]?.restartCount ?? 0;
     const back = async () => {
+      await note();
       const pods = await podsOf();
       return pods.length > PODS && pods.every(pod => isReady(pod) && restarts(pod) > 0);
     };
     await until('all pods of node3 to run again', 150_000, back, 500);
     t.diagnostic(`all Ready ${((Date.now() - from) / 1000).toFixed(0)} s after the loss of power`);
+    await untilMeshed(cluster);
+    await note();
+    t.diagnostic([...states].join(', '));
+    // As it was when it lost its power, once not ready, and ready from then on: each change would be another time.
+    assert.ok(states.size <= 3 && [...states].at(-1)?.includes('True'));
+    assert.match((await asked()).join(''), /^1*0{10,}$/, 'STATUS is no error any more once it was none');
     const ips = (await podsOf()).map(({ status }) => status.podIPs?.map(({ ip }) => ip) ?? []);
     assert.equal(new Set(ips.flat()).size, ips.length * 2);
-    await untilMeshed(cluster);
     const ping = 'for ip in "$@"; do ping -c1 -W2 -q "$ip" > /dev/null || echo "$ip"; done';
     assert.equal(await inNode(cluster, 'node1', ['sh', '-c', ping, 'sh', ...ips.flat()]), '');
     const agrees = async () => {
@@ -71,9 +81,12 @@ export const reboot = (world: () => World): void => {
       const held = pods.flatMap(lease => lease.ips).sort();
       const links = await count('ls /sys/class/net | grep -c ^wv');
       const files = await count('ls /run/weft/pods | wc -l');
+      const elements = await count(
+        `nft list table bridge weft | grep -oE '"wv[0-9a-f]{11}"' | sort -u | wc -l`,
+      );
       const used = cni.pools.map(pool => pool.used);
       const n = ips.length;
-      return isDeepStrictEqual([held, links, files, used], [ips.flat().sort(), n, n, [n, n]]);
+      return isDeepStrictEqual([held, links, files, elements, used], [ips.flat().sort(), n, n, n, [n, n]]);
     };
     await until('leases, links and addresses to be those of the pods', 30_000, agrees);
     await must(['delete', 'deployment', 'many']);

@@ -4,7 +4,7 @@ import { it } from 'node:test';
 import { AGNHOST_IMAGE } from '../images.ts';
 import { inNode, makePods, processOf } from '../pods.ts';
 import { until } from '../process.ts';
-import { agentStatus, podOf, readiness, untilMeshed } from './agent.ts';
+import { agentStatus, askStatus, podOf, readiness, untilMeshed } from './agent.ts';
 import { ASK, url, type World } from './world.ts';
 
 const RESTARTS = 20;
@@ -35,13 +35,7 @@ export const runtime = (world: () => World): void => {
   it(`no node is NotReady for a moment while an agent is restarted ${RESTARTS} times`, async t => {
     const { cluster, must } = world();
     const since = await readiness(cluster);
-    // By hand and often: an agent that starts would see what watchCalls puts in the binary's place.
-    const script = `set -m; while sleep 0.2; do echo '{"cniVersion":"1.1.0","name":"weft","type":"weft-cni"}' |
-      CNI_COMMAND=STATUS CNI_PATH=/opt/cni/bin /opt/cni/bin/weft-cni > /dev/null; echo $? >> /run/status-codes; done > /dev/null &
-      echo $!`;
-    const asking = (
-      await inNode(cluster, 'node1', ['bash', '-c', `(${script}) 2> /dev/null < /dev/null`])
-    ).trim();
+    const asked = await askStatus(cluster, 'node1');
     const ids = new Set<string>();
     for (let n = 0; n < RESTARTS; n++) {
       const pod = await podOf(cluster, 'weft', 'node1');
@@ -53,8 +47,7 @@ export const runtime = (world: () => World): void => {
       await until('its readiness', 30_000, async () => (await agentStatus(cluster, 'node1')).ready);
     }
     assert.equal(ids.size, RESTARTS);
-    await inNode(cluster, 'node1', ['bash', '-c', `kill -- -${asking}`]);
-    const answers = (await inNode(cluster, 'node1', ['cat', '/run/status-codes'])).split('\n');
+    const answers = await asked();
     t.diagnostic(`${answers.length} STATUS calls meanwhile`);
     assert.ok(answers.length > 20);
     assert.deepEqual(new Set(answers), new Set(['0']));
