@@ -1,8 +1,9 @@
 /** Kubernetes' own tests of networking, against a cluster that runs: what others will hold weft to. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.ts';
 import type { Cluster } from './cluster.ts';
+import { outcomes } from './e2e-report.ts';
 import { AGNHOST_IMAGE, PAUSE_IMAGE } from './images.ts';
 import { inNode } from './pods.ts';
 import { run } from './process.ts';
@@ -33,10 +34,12 @@ const nameImages = async (cluster: Cluster): Promise<void> => {
 const NEVER =
   '\\[Feature:(LoadBalancer|Ingress|Networking-Performance|Example)|\\[Disruptive\\]|\\[Slow\\]|nginx';
 
+const REPORT = 'e2e.json';
+
 /** Such tests wait for minutes until somebody answers. */
 const WITHOUT_SCTP = existsSync('/proc/net/sctp') ? [] : ['SCTP|sctp'];
 
-/** Runs them, output passed on. @returns the exit code; 0 when all passed */
+/** Runs them, output passed on, and says of each what came of it. @returns the exit code; 0 when all passed */
 export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<number> => {
   const [folder = ''] = await ensureBuilt(['e2e'], options.log);
   await nameImages(cluster);
@@ -48,6 +51,8 @@ export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<num
     '--no-color',
     `--focus=${options.focus}`,
     `--skip=${skip}`,
+    `--output-dir=${cluster.logs}`,
+    `--json-report=${REPORT}`,
     join(folder, 'e2e.test'),
     '--',
   ];
@@ -60,5 +65,9 @@ export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<num
   ];
   // The API server's address is known there.
   const argv = ['nsenter', `--net=${cluster.controlNetns}`, ...runner, ...flags];
-  return (await run(argv, { inherit: true, timeoutMs: 0 })).code;
+  const report = join(cluster.logs, REPORT);
+  rmSync(report, { force: true });
+  const { code } = await run(argv, { inherit: true, timeoutMs: 0 });
+  if (existsSync(report)) for (const line of outcomes(readFileSync(report, 'utf8'))) options.log(line);
+  return code;
 };
