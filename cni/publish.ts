@@ -7,7 +7,7 @@ import type { Kernel, Nft } from '../platform/linux/types.ts';
 import type { Ip } from '../types.ts';
 import type { Book } from './book.ts';
 import { withoutElements } from './elements.ts';
-import type { Keyed } from './keyed.ts';
+import { type Keyed, newKeyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
 import { fromLoopback, listedPorts, portAdds, portElements, portLines, portsTable } from './ports.ts';
 
@@ -44,6 +44,9 @@ async function routeLocalnet(sysctls: Kernel['sysctls'], link: string, wanted: '
 
 export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Ports {
   let empty = false;
+  // What `ensure` reads and then writes must not change in between: a port given meanwhile would be lost with it.
+  const turns = newKeyed();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => turns.run(PORTS_TABLE, work);
 
   const holders = (): readonly Lease[] => book.all().filter(has);
 
@@ -78,8 +81,7 @@ export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Port
     return Number(there);
   }
 
-  const publish: Ports['publish'] = async (lease, gateways) => {
-    if (!has(lease)) return;
+  async function lead(lease: Lease, gateways: readonly Ip[]): Promise<void> {
     empty = false;
     try {
       await nft.elements('inet', PORTS_TABLE, portElements(lease, 'add'));
@@ -91,10 +93,10 @@ export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Port
     const udp = (lease.ports ?? []).filter(port => port.protocol === 'udp').map(port => port.hostPort);
     // Where there is no program for it, such flows end by themselves after 30 silent seconds.
     await forgetUdpPorts(udp).catch(() => {});
-  };
+  }
 
-  const withdraw: Ports['withdraw'] = async lease => {
-    const changes = has(lease) ? portElements(lease, 'delete') : [];
+  async function takeBack(lease: Lease): Promise<void> {
+    const changes = portElements(lease, 'delete');
     try {
       await nft.elements('inet', PORTS_TABLE, changes);
     } catch (error) {
@@ -104,15 +106,15 @@ export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Port
           if (!isNotFound(e)) throw e;
         });
     }
-  };
+  }
 
-  const ensure: Ports['ensure'] = async gateways => {
+  async function putRight(gateways: readonly Ip[]): Promise<number> {
     const leases = holders();
     if (leases.length === 0) return empty ? 0 : clear();
     // A verb that is under way has them half changed.
     if (leases.some(lease => keyed.busy(leaseKey(lease)))) return 0;
     return (await whole(leases, gateways)) + (await loopback(leases));
-  };
+  }
 
   const faults: Ports['faults'] = async lease => {
     if (!has(lease)) return [];
@@ -122,5 +124,14 @@ export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Port
       .map(line => `its hostPort entry "${line}" in table inet ${PORTS_TABLE} is missing`);
   };
 
-  return { publish, withdraw, faults, ensure };
+  return {
+    publish: async (lease, gateways) => {
+      if (has(lease)) await inTurn(() => lead(lease, gateways));
+    },
+    withdraw: async lease => {
+      if (has(lease)) await inTurn(() => takeBack(lease));
+    },
+    faults,
+    ensure: gateways => inTurn(() => putRight(gateways)),
+  };
 }

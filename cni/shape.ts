@@ -102,8 +102,9 @@ export function openLimiter({
 
   const ensure: Limiter['ensure'] = async () => {
     if (quiet) return 0;
-    const limited = book.all().filter(lease => lease.limits !== undefined);
     const { links, shaped } = await look();
+    // After the look: the link of a pod that came meanwhile is no stray.
+    const limited = book.all().filter(lease => lease.limits !== undefined);
     const known = new Set(limited.map(shapingLink));
     const stray = [...links.keys()].filter(name => name.startsWith(LIMIT_PREFIX) && !known.has(name));
     for (const name of stray) await removeLink(name);
@@ -112,7 +113,7 @@ export function openLimiter({
         links.has(lease.link) && missing(lease, links, shaped).length > 0 && !keyed.busy(leaseKey(lease)),
     );
     for (const lease of broken) await keyed.run(leaseKey(lease), () => shape(kernel, lease));
-    quiet = limited.length === 0;
+    quiet = !book.all().some(lease => lease.limits !== undefined);
     return stray.length + broken.length;
   };
 

@@ -66,7 +66,9 @@ async function mendPod(
   const key = leaseKey(lease);
   const faults = hostFaults(view, lease, gateways);
   if (faults.length === 0 || deps.keyed.busy(key)) return 0;
-  await deps.keyed.run(key, async () => {
+  return deps.keyed.run(key, async () => {
+    // It went since, or another has come by its name: what was seen is not theirs.
+    if (deps.book.get(key) !== lease) return 0;
     if ((await deps.kernel.links.get(lease.link)) === undefined) {
       deps.log.info(
         { link: lease.link, ips: lease.ips },
@@ -78,8 +80,8 @@ async function mendPod(
       await restoreHostSide(deps.kernel, lease, gateways);
       deps.mended('pods', 1);
     }
+    return 1;
   });
-  return 1;
 }
 
 /** A pod whose lease was damaged or removed lives on, and nobody else may get its address. */
@@ -105,7 +107,8 @@ export async function sweepPods(deps: VerbDeps, gateways: readonly Ip[]): Promis
   // The list comes before the look: a pod that is made between them would look damaged.
   const leases = deps.book.all();
   const view = await viewHost(deps.kernel);
-  holdOrphans(deps, view, deps.book.all());
+  // Those that went during the look still led somewhere, and those that came then are in no list of before.
+  holdOrphans(deps, view, [...leases, ...deps.book.all()]);
   discardDamaged(deps, view);
   let mended = 0;
   for (const lease of leases)
