@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ensureBuilt } from './build.ts';
 import type { Cluster } from './cluster.ts';
 import { outcomes } from './e2e-report.ts';
-import { AGNHOST_IMAGE, PAUSE_IMAGE } from './images.ts';
+import { E2E_IMAGE, ensureE2eImage, hasDig, PAUSE_IMAGE } from './images.ts';
 import { inNode } from './pods.ts';
 import { run } from './process.ts';
 
@@ -17,14 +17,16 @@ export type E2eOptions = {
   readonly log: (line: string) => void;
 };
 
-/** What the tests of Kubernetes 1.36.3 ask for, and what stands in for it: agnhost is the same program, busybox is in it. */
+/** What the tests of Kubernetes 1.36.3 ask for, and what stands in for it: agnhost is the same program, busybox is in it, and so are dig and glibc. */
 const NAMES = [
-  ['registry.k8s.io/e2e-test-images/agnhost:2.63.0', AGNHOST_IMAGE],
-  ['registry.k8s.io/e2e-test-images/busybox:1.37.0-1', AGNHOST_IMAGE],
+  ['registry.k8s.io/e2e-test-images/agnhost:2.63.0', E2E_IMAGE],
+  ['registry.k8s.io/e2e-test-images/busybox:1.37.0-1', E2E_IMAGE],
+  ['registry.k8s.io/e2e-test-images/glibc-dns-testing:2.0.0', E2E_IMAGE],
   ['registry.k8s.io/pause:3.10.2', PAUSE_IMAGE],
 ] as const;
 
 const nameImages = async (cluster: Cluster): Promise<void> => {
+  await cluster.importImage(await ensureE2eImage());
   for (const { name } of cluster.nodes)
     for (const [wanted, given] of NAMES)
       await inNode(cluster, name, ['ctr', '-n', 'k8s.io', 'images', 'tag', '--force', given, wanted]);
@@ -39,11 +41,14 @@ const REPORT = 'e2e.json';
 /** Such tests wait for minutes until somebody answers. */
 const WITHOUT_SCTP = existsSync('/proc/net/sctp') ? [] : ['SCTP|sctp'];
 
+/** These need it in their image. */
+const WITHOUT_DIG = hasDig() ? [] : ['\\bDNS\\b'];
+
 /** Runs them, output passed on, and says of each what came of it. @returns the exit code; 0 when all passed */
 export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<number> => {
   const [folder = ''] = await ensureBuilt(['e2e'], options.log);
   await nameImages(cluster);
-  const skip = [NEVER, ...WITHOUT_SCTP, options.skip].filter(Boolean).join('|');
+  const skip = [NEVER, ...WITHOUT_SCTP, ...WITHOUT_DIG, options.skip].filter(Boolean).join('|');
   const runner = [
     join(folder, 'ginkgo'),
     `--procs=${options.parallel}`,

@@ -24,15 +24,26 @@ export const PAUSE_IMAGE = 'localhost/weft-test/pause:1';
 /** Upstream's test program, with bash as its shell, ping, curl, ip, nc and busybox' applets. */
 export const AGNHOST_IMAGE = 'localhost/weft-test/agnhost:2';
 
+/** The same with dig and getent, which Kubernetes' own tests ask DNS with. */
+export const E2E_IMAGE = 'localhost/weft-test/e2e:1';
+
 export const COREDNS_IMAGE = 'localhost/weft-test/coredns:1';
 
 /** Programs copied from the machine, with their libraries, in this order: the first of a name stays. */
 const TOOLS = ['bash', 'curl', 'ping', 'ip', 'nc'] as const;
 
+const E2E_TOOLS = ['dig', 'getent'] as const;
+
 const PATH_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'] as const;
 
+const pathOf = (name: string): string | undefined =>
+  PATH_FOLDERS.map(folder => join(folder, name)).find(existsSync);
+
+/** Whether this machine has what the image for tests of DNS is made of (Debian: bind9-dnsutils). */
+export const hasDig = (): boolean => E2E_TOOLS.every(pathOf);
+
 const findTool = (name: string): string => {
-  const path = PATH_FOLDERS.map(folder => join(folder, name)).find(existsSync);
+  const path = pathOf(name);
   if (path === undefined) throw new Error(`${name} is not installed`);
   return path;
 };
@@ -121,6 +132,16 @@ export const ensureImages = async (): Promise<readonly string[]> => {
     await ensureImage(pauseSpec, [pause], rootfs => copyInto(rootfs, pause, '/pause')),
     await ensureImage(agnhostSpec, [targetFolder('agnhost')], fillAgnhost),
   ];
+};
+
+/** Archive of what Kubernetes' own tests run; the agnhost target must be built. Without dig where there is none. */
+export const ensureE2eImage = (): Promise<string> => {
+  const spec = { name: E2E_IMAGE, entrypoint: ['/agnhost'], arguments: ['pause'] };
+  const tools = hasDig() ? E2E_TOOLS : [];
+  return ensureImage(spec, [targetFolder('agnhost'), ...tools], async rootfs => {
+    await fillAgnhost(rootfs);
+    for (const tool of tools) await addTool(rootfs, tool);
+  });
 };
 
 /** Archive of CoreDNS, whose target must be built. */
