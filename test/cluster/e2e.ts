@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.ts';
 import type { Cluster } from './cluster.ts';
+import { letApiReachPods } from './e2e-reach.ts';
 import { outcomes } from './e2e-report.ts';
 import { E2E_IMAGE, ensureE2eImage, hasDig, PAUSE_IMAGE } from './images.ts';
 import { inNode } from './pods.ts';
@@ -48,6 +49,7 @@ const WITHOUT_DIG = hasDig() ? [] : ['\\bDNS\\b'];
 export const runE2e = async (cluster: Cluster, options: E2eOptions): Promise<number> => {
   const [folder = ''] = await ensureBuilt(['e2e'], options.log);
   await nameImages(cluster);
+  await letApiReachPods(cluster);
   const skip = [NEVER, ...WITHOUT_SCTP, ...WITHOUT_DIG, options.skip].filter(Boolean).join('|');
   const runner = [
     join(folder, 'ginkgo'),
