@@ -6,6 +6,7 @@ import { before } from 'node:test';
 import { CONFLIST } from '../../cni/install.ts';
 import { ensureBuilt, isBuilt } from '../cluster/build.ts';
 import { here } from '../lab/namespace.ts';
+import { inside } from '../lab/reenter.ts';
 import type { CniResult } from '../lab/runtime.ts';
 import { BINARY } from './bed.ts';
 import { type UsedBed, useBed } from './usebed.ts';
@@ -32,9 +33,13 @@ const hasGo = (): boolean => {
   }
 };
 
+// Before the lab is entered, where modules cannot be fetched.
+if (!inside() && hasGo()) await ensureBuilt(TARGETS).catch(error => console.error(String(error)));
+
 /** Why these tests cannot run here. */
-export const skip =
-  TARGETS.every(isBuilt) || hasGo() ? false : 'cnitool and the plugins are built with Go, and there is none';
+export const skip = TARGETS.every(isBuilt)
+  ? false
+  : `cnitool and the plugins ${hasGo() ? 'could not be built' : 'are built with Go, and there is none'}`;
 
 const programs = new Map<'cnitool' | 'libcni', string>();
 
