@@ -24,7 +24,7 @@ const AT_ONCE = 4;
 let lab: Lab;
 let node: Member;
 let namespaces: readonly Namespace[];
-let untouched: string;
+let untouched: readonly string[];
 
 before(async () => {
   lab = await startLab();
@@ -47,11 +47,13 @@ const random = (below: number): number => {
 };
 
 /** Links, addresses, routes and rules of the node and of its pods, without what counts or ages. */
-async function everything(): Promise<string> {
+async function everything(): Promise<readonly string[]> {
   const look =
     'ip -o link | cut -d" " -f2; ip -br addr; ip rule; ip -6 rule; ip route; ip -6 route; nft -s list tables';
   const at = await Promise.all([node.namespace, ...namespaces].map(n => n.run(['sh', '-c', look])));
-  return at.join('\n').replace(/ (?:metric|expires|linkdown)\b[^\n]*/g, '');
+  return at.flatMap((text, n) =>
+    text.split('\n').map(line => `${n} ${line.replace(/ (?:metric|expires|linkdown)\b.*/, '').trim()}`),
+  );
 }
 
 type Call = { readonly child: ChildProcess; readonly ended: Promise<CniResult | undefined> };
@@ -147,9 +149,12 @@ test(`${ROUNDS} rounds of kills at random moments: nothing is lost or doubled`, 
   }
   await Promise.all([...living.keys()].map(del));
   await verify();
-  await until(
-    'the node to be as before',
-    async () => (await everything()) === untouched || undefined,
-    40_000,
-  ).catch(async error => assert.fail(`${error.message}:\n${await everything()}\nbefore:\n${untouched}`));
+  let odd: readonly string[] = [];
+  const asBefore = async () => {
+    const now = await everything();
+    const missing = untouched.filter(line => !now.includes(line));
+    odd = [...now.filter(line => !untouched.includes(line)), ...missing.map(line => `missing: ${line}`)];
+    return odd.length === 0 || undefined;
+  };
+  await until('the node to be as before', asBefore, 40_000).catch(() => assert.deepEqual(odd, []));
 });
