@@ -105,8 +105,9 @@ test('48 CHECK succeeds when a later plugin has added routes, addresses and inte
 const changeMac = (netns: string, mac: string): Promise<string> =>
   inPod(netns, 'ip', 'link', 'set', 'eth0', 'address', mac);
 
+/** Three times: a question for the gateway's MAC that was dropped a moment ago is repeated only a second later. */
 const answers = (netns: string, to: string): Promise<boolean> =>
-  inPod(netns, 'ping', '-n', '-c1', '-W1', to).then(
+  inPod(netns, 'ping', '-n', '-c3', '-i0.6', '-W1', to).then(
     () => true,
     () => false,
   );
