@@ -1,13 +1,14 @@
 /** `weft status`: the mesh in a few lines, and what is wrong with it. */
 
 import type { StatusReport } from '../agent/report.ts';
+import { poolText } from '../cni/pools.ts';
 import { duration } from '../mesh/reasons.ts';
 import { STATES } from '../mesh/state.ts';
 import { parseOptions, WHERE_USAGE } from './options.ts';
 import { type Paint, painter } from './paint.ts';
 import { type MeshReport, meshOf } from './reports.ts';
 import { boolean, list, may, number, object, said, string } from './shape.ts';
-import { reportRef } from './shapes/answers.ts';
+import { poolFields, reportRef } from './shapes/answers.ts';
 import { type Shared, type Summary, summarize } from './summary.ts';
 import { wrap } from './table.ts';
 import { EXIT, type Io, type Verb } from './types.ts';
@@ -40,6 +41,9 @@ function measuredText({ measured: { roundMs, oldestMs } }: Summary): string {
   return oldestMs === undefined ? '-' : `${round}oldest answer ${duration(oldestMs)} ago`;
 }
 
+const podsText = ({ pods, fullest }: Summary): string =>
+  fullest === undefined ? String(pods) : `${pods}; fullest podCIDR ${poolText(fullest)} (${fullest.node})`;
+
 /** Of one node alone there is more to say. */
 function ownLines(report: StatusReport | undefined): readonly (readonly [string, string])[] {
   if (report === undefined) return [];
@@ -62,7 +66,7 @@ function text(mesh: MeshReport, s: Summary, io: Io): string {
     ['MTU', sharedText(s.mtus)],
     ['addresses', `in use: ${sharedText(s.addresses)}`],
     ...(mesh.kind === 'local' ? ownLines(mesh.nodes[0]?.report) : []),
-    ['pods', String(s.pods)],
+    ['pods', podsText(s)],
     ['policy', sharedText(s.policies)],
     ['API server', sharedText(s.api)],
   ];
@@ -98,6 +102,7 @@ const shape = object({
     policies: shared,
     api: shared,
     pods: number,
+    fullest: may(said(object({ node: string, ...poolFields }), 'the podCIDR with the largest share used')),
     troubles: list(object({ node: string, about: string, message: string })),
   }),
   nodes: list(

@@ -1,5 +1,6 @@
 /** Agents' statuses → what `weft status` says of the whole. Pure. */
 import type { StatusReport } from '../agent/report.ts';
+import { fillOf, type PoolFigures } from '../cni/pools.ts';
 import type { PeerState } from '../mesh/status.ts';
 import { countStates, edgesOf } from './pairs.ts';
 import type { MeshReport } from './reports.ts';
@@ -24,6 +25,8 @@ export type Summary = {
   readonly policies: readonly Shared[];
   readonly api: readonly Shared[];
   readonly pods: number;
+  /** The podCIDR with the largest share of addresses used. */
+  readonly fullest: (PoolFigures & { readonly node: string }) | undefined;
   readonly troubles: readonly Trouble[];
 };
 
@@ -76,6 +79,11 @@ const measuredOf = (nodes: readonly Node[]): Summary['measured'] => ({
   ),
 });
 
+const fullestOf = (nodes: readonly Node[]): Summary['fullest'] =>
+  nodes
+    .flatMap(({ node, report }) => (report.cni?.pools ?? []).map(pool => ({ node, ...pool })))
+    .toSorted((a, b) => fillOf(b) - fillOf(a))[0];
+
 /** What every node says alike is said once. */
 function once(troubles: readonly Trouble[], nodes: number): readonly Trouble[] {
   const by = new Map<string, Trouble[]>();
@@ -122,6 +130,7 @@ export function summarize(mesh: MeshReport): Summary {
     policies: shared(nodes, policyOf),
     api: shared(nodes, r => apiText(r.api)),
     pods: nodes.reduce((sum, { report }) => sum + report.pods.length, 0),
+    fullest: fullestOf(nodes),
     troubles,
   };
 }

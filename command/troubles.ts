@@ -1,3 +1,5 @@
+import { isFull, POOL_CURE, type PoolFigures, poolText } from '../cni/pools.ts';
+
 /** What a person should look at on one node, but its peers. `weft status` and the dashboard say the same. Pure. */
 
 export type Trouble = { readonly node: string; readonly about: string; readonly message: string };
@@ -22,6 +24,7 @@ export type Told = {
         }[];
       }
     | undefined;
+  readonly cni?: { readonly pools?: readonly PoolFigures[] } | undefined;
   readonly api?: Api | undefined;
   readonly policy?: { readonly enabled: boolean; readonly error?: string | undefined } | undefined;
 };
@@ -47,10 +50,17 @@ const policyOf = ({ policy }: Told): readonly Own[] =>
     ? []
     : [{ about: 'policy', message: `rules are not in the kernel: ${policy.error}` }];
 
+const poolsOf = ({ cni }: Told): readonly Own[] =>
+  (cni?.pools ?? []).filter(isFull).map(pool => ({
+    about: 'pod addresses',
+    message: `podCIDR ${poolText(pool)}: no further pod starts here. Cure: ${POOL_CURE}`,
+  }));
+
 export const ownTroubles = (node: string, told: Told): readonly Own[] => [
   ...told.parts.filter(p => !p.ready).map(p => ({ about: p.part, message: p.reason ?? 'not ready' })),
   ...nodesOf(node, told),
   ...hostOf(told),
   ...policyOf(told),
+  ...poolsOf(told),
   ...(told.api?.connected === false ? [{ about: 'API server', message: apiText(told.api) }] : []),
 ];

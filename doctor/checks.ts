@@ -1,4 +1,5 @@
 /** Facts of a node → what a doctor says of it. Pure. */
+import { fillOf, isFull, POOL_CURE, poolText } from '../cni/pools.ts';
 import { duration } from '../mesh/reasons.ts';
 import type { PeerStatus } from '../mesh/status.ts';
 import { features } from './features.ts';
@@ -214,6 +215,22 @@ function others({ status }: NodeFacts): readonly Check[] {
   ];
 }
 
+/** Soon there is none left. */
+const NEARLY_FULL = 0.9;
+
+const addresses = ({ status }: NodeFacts): readonly Check[] =>
+  status.cni.pools.map(pool => {
+    const id = `addresses ${pool.cidr}`;
+    if (fillOf(pool) < NEARLY_FULL) return ok(id, poolText(pool));
+    const full = isFull(pool);
+    return {
+      id,
+      grade: full ? 'error' : 'warning',
+      what: `${poolText(pool)}: ${full ? 'no further pod starts here' : 'soon no further pod will start here'}`,
+      cure: POOL_CURE,
+    };
+  });
+
 const RANK: Readonly<Record<Grade, number>> = { error: 0, warning: 1, info: 2, ok: 3 };
 
 /** Worst first. */
@@ -226,6 +243,7 @@ export const checks = (facts: NodeFacts): readonly Check[] =>
       ({ id, severity, what, cure }): Check => ({ id, grade: severity, what, cure }),
     ),
     ...others(facts),
+    ...addresses(facts),
     ...runtime(facts),
     ...features(facts),
     ...mtu(facts),

@@ -11,17 +11,17 @@ const watch = {
   restarts: number,
 } as const;
 
-const pool = object({
+export const poolFields = {
   cidr: string,
   family: number,
   size: said(string, 'a whole number, which may be larger than JSON’s numbers are exact'),
   used: number,
   cooling: said(number, 'freed a moment ago'),
   free: said(string, 'as size'),
-});
+} as const;
 
 const cni = object({
-  pools: list(pool),
+  pools: list(object(poolFields)),
   verbs: said(map(object({ calls: number, errors: number, lastMs: number })), 'calls, by verb'),
   strangers: said(
     list(object({ pod: string, link: string, mac: string, own: string })),

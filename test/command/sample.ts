@@ -47,6 +47,12 @@ const report = (n: number, peers: readonly Fields[], change: Fields = {}): Field
   host: { findings: [], looks: 1 },
   api: { synced: true, connected: true, restarts: 0 },
   policy: { enabled: true, known: true, policies: 2, isolated: 1, pending: [] },
+  cni: {
+    pools: [
+      { cidr: `10.42.${n}.0/24`, family: 4, size: '253', used: 7 * n, cooling: 1, free: String(252 - 7 * n) },
+      { cidr: `fd42:0:0:${n}::/64`, family: 6, size: '18446744073709551613', used: 7, cooling: 0, free: '1' },
+    ],
+  },
   pods: [{ link: 'wvabc', ips: [`10.42.${n}.7`], pod: { namespace: 'default', name: `web-${n}` } }],
   ...change,
 });

@@ -27,6 +27,24 @@ for (const verb of ['status', 'peers', 'graph', 'ping', 'doctor'] as const) {
   });
 }
 
+test('a full podCIDR is trouble of its node, with what to do', async () => {
+  const full = {
+    ...agents(),
+    get: async (node: string, path: string): Promise<unknown> => {
+      const report = (await agents().get(node, path)) as { readonly cni: object };
+      const pool = { cidr: '10.42.2.0/28', family: 4, size: '13', used: 13, cooling: 0, free: '0' };
+      return node === 'node2' ? { ...report, cni: { ...report.cni, pools: [pool] } } : report;
+    },
+  };
+  const { out, code } = await said(['status'], { agents: async () => full });
+  assert.equal(code, EXIT.trouble);
+  assert.match(out, /pods +3; fullest podCIDR 10\.42\.2\.0\/28: 13 of 13 addresses used \(node2\)/);
+  assert.match(
+    out,
+    /node2, pod addresses: podCIDR .*: no further pod starts here\. Cure: fewer pods on this node/,
+  );
+});
+
 test('status on a node speaks of that node', async () => {
   golden(file('status.local.txt'), (await said(['status'], local)).out);
 });

@@ -9,6 +9,15 @@ import { golden } from '../golden.ts';
 
 type Change<T> = Readonly<Partial<T>>;
 
+const pool = (used: number) => ({
+  cidr: '10.42.1.0/24',
+  family: 4,
+  size: '253',
+  used,
+  cooling: 0,
+  free: String(253 - used),
+});
+
 const status = (change: Readonly<Record<string, unknown>> = {}): StatusReport =>
   ({
     node: 'node1',
@@ -29,7 +38,7 @@ const status = (change: Readonly<Record<string, unknown>> = {}): StatusReport =>
     excluded: [],
     warnings: [],
     host: { findings: [] },
-    cni: { leftovers: [], otherConfigs: { earlier: [], later: [] } },
+    cni: { leftovers: [], otherConfigs: { earlier: [], later: [] }, pools: [pool(7)] },
     ...change,
   }) as unknown as StatusReport;
 
@@ -103,6 +112,7 @@ const stories: Readonly<Record<string, Change<NodeFacts>>> = {
       cni: {
         leftovers: ['link cni0 has 10.42.1.1/24'],
         otherConfigs: { earlier: ['05-other.conflist'], later: [] },
+        pools: [],
       },
     }),
   },
@@ -129,6 +139,12 @@ const stories: Readonly<Record<string, Change<NodeFacts>>> = {
   },
   'settings with errors': {
     settings: { path: '/etc/weft/config.json', error: 'mtu: x\nmtuu: y', changed: [] },
+  },
+  'a podCIDR that is nearly full': {
+    status: status({ cni: { leftovers: [], otherConfigs: { earlier: [], later: [] }, pools: [pool(240)] } }),
+  },
+  'a full podCIDR': {
+    status: status({ cni: { leftovers: [], otherConfigs: { earlier: [], later: [] }, pools: [pool(253)] } }),
   },
   'no admission policy': { guarded: false },
   'no kube-proxy': { proxyMode: undefined },
