@@ -1,17 +1,18 @@
 /**
- * What policies cost packets, and how soon a change is in the kernel: a real agent with a thousand
- * policies about a thousand pods, and beside it one that has policies switched off. On each, client and
- * server stand on the one node, where nothing else slows them; the two are measured in turns.
+ * What policies cost packets, and how soon a change is in the kernel: real agents with a thousand policies
+ * about a thousand pods, and streams between pods of one node, where nothing else slows them, and through
+ * the tunnel. The hook that asks the policies is taken off and put back many times under the same stream.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentPolicyReport } from '../../agent/policy.ts';
+import { POLICY_TABLE, VETH_PREFIX } from '../../constants.ts';
 import { NAMESPACES as NAMESPACE_KIND, NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
-import { type Lab, type Member, startLab, untilInstalled } from '../lab/lab.ts';
-import type { Namespace } from '../lab/namespace.ts';
+import { type Lab, type Member, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
 import { buildProber, startProber } from '../policy/prober.ts';
 import { NAMESPACES, rawPod, rawPolicy } from './policy.ts';
+import { inTurns, sentBy } from './slices.ts';
 import { quantile, type Ratio, ratioOf } from './stats.ts';
 
 export type Update = {
@@ -26,9 +27,6 @@ export type PacketBench = { readonly ratios: readonly Ratio[]; readonly updates:
 
 const PODS_COUNT = 1_000;
 const COUNTS = [100, 1_000] as const;
-/** More than this would take too long. */
-const MOST_PAIRS = 15;
-const SECONDS = 1;
 
 type Store = Lab['api']['store'];
 
@@ -112,55 +110,85 @@ async function wirePod(store: Store, node: Member, name: string): Promise<Pod> {
   return pod;
 }
 
-type Iperf = {
-  readonly end: {
-    readonly sum_received?: { readonly bits_per_second: number };
-    readonly sum: { readonly packets: number; readonly lost_packets: number; readonly seconds: number };
-  };
-};
-
-async function iperf(from: Namespace, to: Pod, more: readonly string[]): Promise<Iperf> {
-  const server = to.namespace.start(['iperf3', '-s', '-1']);
-  try {
-    await sleep(150);
-    return JSON.parse(
-      await from.run(['iperf3', '-c', to.v4 ?? '', '-t', `${SECONDS}`, '-J', ...more]),
-    ) as Iperf;
-  } finally {
-    server.kill('SIGKILL');
-  }
-}
-
-type Sample = { readonly gbits: number; readonly packets: number; readonly connections: number };
-
-async function sample(client: Pod, server: Pod, program: string): Promise<Sample> {
-  const tcp = await iperf(client.namespace, server, []);
-  // One way: no packet of it is ever "established", so each one runs all rules.
-  const udp = await iperf(client.namespace, server, ['-u', '-b', '0', '-l', '64']);
-  const rate = await client.namespace.run([program, 'rate', server.v4 ?? '', '80', `${SECONDS}`]);
-  const { packets, lost_packets, seconds } = udp.end.sum;
-  return {
-    gbits: (tcp.end.sum_received?.bits_per_second ?? 0) / 1e9,
-    packets: (packets - lost_packets) / seconds / 1e3,
-    connections: Number(/rate (\d+)/.exec(rate)?.[1]) / 1e3,
-  };
-}
-
-const METRICS = [
-  ['gbits', 'Gbit/s'],
-  ['packets', 'thousand 64-byte datagrams/s'],
-  ['connections', 'thousand connections/s'],
+/** Streams between two pods; `field` of what the server's link has sent is what is counted. */
+const STREAMS = [
+  { what: 'one TCP stream', field: 'bytes', unit: 'MB/s', size: 1e6, command: ['iperf3', '-c'] },
+  {
+    // One way: no packet of it is ever "established", so each one runs all rules.
+    what: '64-byte datagrams one way',
+    field: 'packets',
+    unit: 'thousand/s',
+    size: 1e3,
+    command: ['iperf3', '-u', '-b', '0', '-l', '64', '-c'],
+  },
+  // Three packets each: SYN, ACK, RST.
+  { what: 'TCP connections', field: 'packets', unit: 'thousand/s', size: 3e3, command: undefined },
 ] as const;
 
-const ratiosOf = (count: number, ours: readonly Sample[], bare: readonly Sample[]): readonly Ratio[] =>
-  METRICS.map(([field, unit]) =>
-    ratioOf(
-      `${count} policies / none`,
-      unit,
-      ours.map(one => one[field]),
-      bare.map(one => one[field]),
-    ),
-  );
+type Stream = (typeof STREAMS)[number];
+
+/** Longer than any measurement. */
+const FOREVER = '900';
+
+type Ends = { readonly client: Pod; readonly server: Pod; readonly at: Member; readonly program: string };
+
+const hostLink = ({ result }: Pod): string =>
+  result.interfaces.find(({ name, sandbox }) => !sandbox && name.startsWith(VETH_PREFIX))?.name ?? '';
+
+/** Until it is ended. */
+async function begin({ client, server, program }: Ends, { command }: Stream): Promise<() => void> {
+  const to = server.v4 ?? '';
+  if (command === undefined) {
+    const echo = await startProber(server.namespace, program);
+    const caller = client.namespace.start([program, 'rate', to, '80', FOREVER]);
+    return () => {
+      caller.kill('SIGKILL');
+      echo.end();
+    };
+  }
+  const listening = server.namespace.start(['iperf3', '-s', '-1']);
+  await sleep(300);
+  const calling = client.namespace.start([...command, to, '-t', FOREVER]);
+  return () => {
+    for (const one of [calling, listening]) one.kill('SIGKILL');
+  };
+}
+
+/** The hook that asks the policies, taken off and put back as it was; its agent must be away, which would mend it. */
+async function hookOf({ namespace }: Member): Promise<(on: boolean) => Promise<unknown>> {
+  const chain = await namespace.run(['nft', 'list', 'chain', 'inet', POLICY_TABLE, 'forward']);
+  let there = true;
+  return async on => {
+    if (on === there) return;
+    there = on;
+    const text = on ? chain : `delete chain inet ${POLICY_TABLE} forward\n`;
+    await namespace.run(['nft', '-f', '-'], { stdin: text });
+  };
+}
+
+/** A stream with the hook and without it, on all nodes that it passes. */
+async function compare(
+  label: string,
+  stream: Stream,
+  ends: Ends,
+  hooks: readonly ((on: boolean) => Promise<unknown>)[],
+  pairs: number,
+): Promise<Ratio> {
+  const end = await begin(ends, stream);
+  try {
+    await sleep(1_000);
+    const link = hostLink(ends.server);
+    const { on, off } = await inTurns(
+      pairs,
+      () => sentBy(ends.at.namespace, link)[stream.field] / stream.size,
+      way => Promise.all(hooks.map(turn => turn(way))),
+    );
+    return ratioOf(`${stream.what}, ${label} / none`, stream.unit, on, off);
+  } finally {
+    end();
+    await sleep(200);
+  }
+}
 
 type News = { readonly next: () => Promise<number>; readonly end: () => void };
 
@@ -227,44 +255,35 @@ async function updates(store: Store, node: Member, times: number): Promise<reado
   return all;
 }
 
-type Ends = { readonly client: Pod; readonly server: Pod; readonly stop: () => void };
-
-async function wireEnds(store: Store, node: Member, program: string): Promise<Ends> {
-  const client = await wirePod(store, node, `client-${node.name}`);
-  const server = await wirePod(store, node, `server-${node.name}`);
-  const echo = await startProber(server.namespace, program);
-  return { client, server, stop: echo.end };
-}
-
 /** Must run inside a lab's namespaces. */
 export async function benchPackets(pairs: number, say: (line: string) => void): Promise<PacketBench> {
   const program = buildProber();
   const lab = await startLab();
   try {
-    const [node, bare] = [await lab.join(1), await lab.join(2)];
-    await Promise.all([untilInstalled(node), untilInstalled(bare)]);
-    await bare.stop();
-    bare.start({ networkPolicy: false });
-    await until('the agent without policies', async () => (await bare.status())?.ready || undefined);
+    const nodes = [await lab.join(1), await lab.join(2)] as const;
+    const [node, other] = nodes;
+    await Promise.all(nodes.map(one => untilInstalled(one)));
+    await untilMeshed(nodes);
     const { store } = lab.api;
     furnish(store);
-    const [ends, bareEnds] = [await wireEnds(store, node, program), await wireEnds(store, bare, program)];
+    const client = await wirePod(store, node, 'client');
+    const near: Ends = { client, server: await wirePod(store, node, 'near'), at: node, program };
+    const far: Ends = { client, server: await wirePod(store, other, 'far'), at: other, program };
     const ratios: Ratio[] = [];
     for (const count of COUNTS) {
-      await settled(node, setPolicies(store, count));
-      const ours: Sample[] = [];
-      const theirs: Sample[] = [];
-      for (let n = 0; n < Math.min(pairs, MOST_PAIRS); n += 1) {
-        ours.push(await sample(ends.client, ends.server, program));
-        theirs.push(await sample(bareEnds.client, bareEnds.server, program));
-      }
-      ratios.push(...ratiosOf(count, ours, theirs));
+      const policies = setPolicies(store, count);
+      await Promise.all(nodes.map(one => settled(one, policies)));
+      await Promise.all(nodes.map(one => one.stop()));
+      const hooks = await Promise.all(nodes.map(hookOf));
+      const label = `${count} policies`;
+      for (const stream of STREAMS) ratios.push(await compare(label, stream, near, hooks.slice(0, 1), pairs));
+      if (count === COUNTS.at(-1))
+        ratios.push(await compare(`${label}, through the tunnel`, STREAMS[0], far, hooks, pairs));
+      for (const one of nodes) one.start();
+      await Promise.all(nodes.map(one => settled(one, policies)));
       say(`${count} policies: done`);
     }
-    const found = await updates(store, node, 10);
-    ends.stop();
-    bareEnds.stop();
-    return { ratios, updates: found };
+    return { ratios, updates: await updates(store, node, 10) };
   } finally {
     await lab.end();
   }
