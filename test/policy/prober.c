@@ -260,11 +260,16 @@ static void saw(char *id, const char *source) {
   printf("saw %s %s\n", id, source);
 }
 
-static void on_accept(int fd) {
-  int c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  for (int i = 0; c >= 0 && i < CONNS; i++)
+static void keep_open(int c) {
+  for (int i = 0; i < CONNS; i++)
     if (conns[i] < 0) { conns[i] = c; return; }
-  if (c >= 0) close(c);
+  close(c);
+}
+
+/* All that wait: a full queue makes callers wait for a second. */
+static void on_accept(int fd) {
+  int c;
+  while ((c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) keep_open(c);
 }
 
 static void on_conn(int *slot) {
@@ -399,7 +404,7 @@ static int serve(int type, int port) {
   struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
   setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0 || (type == SOCK_STREAM && listen(fd, 512) < 0)) {
+  if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0)) {
     fprintf(stderr, "prober: port %d: %s\n", port, strerror(errno));
     exit(1);
   }
