@@ -38,7 +38,7 @@ export async function commandPage(): Promise<string> {
     '',
     'One program, three places:',
     '',
-    '- on a node, as root: it asks the agent there by its socket /run/weft/status.sock, and no API server is needed;',
+    '- on a node, as root: it asks the agent there by its socket /run/weft/status.sock, and no API server is needed. dist/kubectl-weft is the program (copy it there as `weft`; it needs Node 22), but for `doctor --local` and `uninstall`, which only the image can;',
     '- in an agent’s pod: `kubectl -n weft exec ds/weft -- weft status`;',
     '- on a workstation, as `weft` or, under the name `kubectl-weft` on the PATH, as `kubectl weft`. It finds the agents’ pods with your kubeconfig and asks them by exec: your user needs `list` on pods, and `get` and `create` on pods/exec, in the namespace `weft`, and nothing more. No agent listens for it. `npm run image` leaves the program as one file in dist/kubectl-weft; it needs Node 22 or later.',
     '',
