@@ -123,7 +123,7 @@ export const fields = {
   directLinks: {
     default: [],
     parse: list(link),
-    doc: `Links by which pods may be reached without the tunnel (a home LAN that has static routes to pods). ${BRIDGE} and ${WG_LINK} always are.`,
+    doc: `Links by which pods may be reached without the tunnel (a home LAN that has static routes to pods). ${BRIDGE} and ${WG_LINK} always are. Pods keep their address by them only towards unmasked destinations.`,
   },
   antiSpoofing: {
     default: true,

@@ -215,7 +215,18 @@ test('pod → outside, an unmasked destination: the pod’s; another one: the no
 
 test('outside → pod by one of directLinks: with its own address', async () => {
   await restart({ directLinks: ['eth0'] });
-  for (const family of FAMILIES) await untilSeen(outside, pod.ip(family), outside.ip(family));
+  for (const family of FAMILIES) {
+    await untilSeen(outside, pod.ip(family), outside.ip(family));
+    await untilSeen(pod, nodeEnd(b).ip(family), nodeEnd(a).ip(family));
+  }
   await restart({});
   for (const family of FAMILIES) await untilSeen(outside, pod.ip(family), 'nothing');
+});
+
+test('pod → another node’s own address: the node’s, on a LAN that is unmasked and a direct link too', async () => {
+  await restart({ directLinks: ['eth0'], unmasked: ['192.0.2.0/24', '2001:db8::/64'] });
+  for (const family of FAMILIES) {
+    await untilSeen(pod, outside.ip(family), pod.ip(family));
+    await untilSeen(pod, nodeEnd(b).ip(family), nodeEnd(a).ip(family));
+  }
 });
