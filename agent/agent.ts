@@ -116,7 +116,7 @@ export async function runAgent({
       if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
     },
     served: recordCni(metrics),
-    beforeWire: async lease => policy?.guard(lease).catch(tryLater),
+    beforeWire: async lease => policy === undefined || (await policy.guard(lease).catch(tryLater)),
     beforeAnswer: async lease => policy?.admit(lease).catch(tryLater),
     mended: (kind, count) => pass.noteMended({ [kind]: count }),
     released: ips => {

@@ -40,8 +40,8 @@ export type PolicyOptions = {
 };
 
 export type AgentPolicy = {
-  /** Awaited before a pod is wired. */
-  readonly guard: (pod: Wired) => Promise<void>;
+  /** Awaited before a pod is wired; true where there is nothing to await before ADD answers. */
+  readonly guard: (pod: Wired) => Promise<boolean>;
   /** Awaited before ADD answers. */
   readonly admit: (pod: Wired) => Promise<void>;
   /** Nodes or attachments have changed. */
@@ -119,7 +119,7 @@ function switchedOff({ kernel, log }: PolicyOptions): AgentPolicy {
   });
   runner.mark();
   return {
-    guard: async () => {},
+    guard: async () => true,
     admit: async () => {},
     mark: () => {},
     suspect: () => {},

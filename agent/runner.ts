@@ -12,6 +12,11 @@ export type Timers = {
 export const systemTimers: Timers = {
   now: () => performance.now(),
   set: (ms, run) => {
+    // A timer of 0 is one of a millisecond, for which a pod would wait.
+    if (ms <= 0) {
+      const turn = setImmediate(run);
+      return () => clearImmediate(turn);
+    }
     const timer = setTimeout(run, ms);
     return () => clearTimeout(timer);
   },
@@ -33,6 +38,8 @@ export type RunnerOptions = {
 export type Runner = {
   /** Something changed: run as soon as `minMs` allows. */
   readonly mark: () => void;
+  /** Somebody waits for it: run at once, or as soon as the run under way is over. */
+  readonly hurry: () => void;
   /** Resolves when no run is under way; none follows. */
   readonly stop: () => Promise<void>;
 };
@@ -58,6 +65,7 @@ export function startRunner(options: RunnerOptions): Runner {
   const worked = options.worked ?? processorTime;
   let running: Promise<void> | undefined;
   let dirty = false;
+  let hurried = false;
   let stopped = false;
   let lastStart = Number.NEGATIVE_INFINITY;
   let rested = Number.NEGATIVE_INFINITY;
@@ -68,7 +76,7 @@ export function startRunner(options: RunnerOptions): Runner {
 
   const schedule = (ms: number): void => {
     cancel();
-    const earliest = Math.max(lastStart + minMs, rested) - timers.now();
+    const earliest = hurried ? 0 : Math.max(lastStart + minMs, rested) - timers.now();
     if (!stopped) cancel = timers.set(Math.max(ms, earliest, 0), start);
   };
 
@@ -94,7 +102,9 @@ export function startRunner(options: RunnerOptions): Runner {
 
   function start(): void {
     if (running !== undefined || stopped) return;
+    cancel();
     dirty = false;
+    hurried = false;
     lastStart = timers.now();
     running = once();
   }
@@ -107,13 +117,19 @@ export function startRunner(options: RunnerOptions): Runner {
     }
   };
 
+  const hurry = (): void => {
+    hurried = true;
+    if (running === undefined) start();
+    else dirty = true;
+  };
+
   const stop = async (): Promise<void> => {
     stopped = true;
     cancel();
     await running;
   };
 
-  return { mark, stop };
+  return { mark, hurry, stop };
 }
 
 export type Later = { readonly mark: () => void; readonly cancel: () => void };

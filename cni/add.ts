@@ -1,22 +1,31 @@
 /** ADD, from request to result; whatever fails on the way is undone. */
-import type { Ip } from '../types.ts';
+import { familyOf } from '../ip.ts';
+import type { Cidr, Ip } from '../types.ts';
 import { attach, detach } from './attach.ts';
+import type { Ends } from './compose.ts';
 import { del, free } from './del.ts';
 import { CniError, CODES } from './errors.ts';
+import type { HeadStart } from './headstart.ts';
 import { type Lease, leaseKey, ownerName } from './lease.ts';
-import { linkName, randomMac } from './plumb.ts';
+import { ANY, linkName, randomMac } from './plumb.ts';
 import { portClash, reservedPort } from './ports.ts';
 import { addResult } from './result.ts';
 import type { Session } from './session.ts';
 import type { Request } from './spec.ts';
 import type { Ready, VerbDeps } from './verbs.ts';
 
-function newLease(request: Request, ips: readonly Ip[], mtu: number): Lease {
-  const { network, containerId, ifname, pod, ports, limits } = request;
-  const link = linkName(containerId, ifname);
-  const macs = { hostMac: randomMac(), podMac: request.mac ?? randomMac() };
+const newEnds = ({ containerId, ifname, mac }: Request, mtu: number): Ends => ({
+  link: linkName(containerId, ifname),
+  ifname,
+  mtu,
+  hostMac: randomMac(),
+  podMac: mac ?? randomMac(),
+});
+
+function newLease(request: Request, ips: readonly Ip[], ends: Ends): Lease {
+  const { network, containerId, pod, ports, limits } = request;
   const wishes = { ...(ports.length > 0 && { ports }), ...(limits && { limits }) };
-  return { network, containerId, ifname, link, ...macs, ips, mtu, pod, ...wishes };
+  return { network, containerId, ...ends, ips, pod, ...wishes };
 }
 
 /** A lease whose host link is gone belongs to nobody: its pod's namespace is gone with it. */
@@ -27,8 +36,11 @@ async function dropDead(deps: VerbDeps, lease: Lease): Promise<boolean> {
 }
 
 /** What an earlier attachment of this name left behind; rejects where it lives. */
-async function clearEarlier(deps: VerbDeps, request: Request): Promise<void> {
-  if (deps.queue.find(request) !== undefined) await del(deps, request.containerId, request.ifname);
+async function clearEarlier(deps: VerbDeps, request: Request, head: HeadStart | undefined): Promise<void> {
+  if (deps.queue.find(request) !== undefined) {
+    await head?.giveUp();
+    await del(deps, request.containerId, request.ifname);
+  }
   const old = deps.book.get(leaseKey(request));
   if (old === undefined || (await dropDead(deps, old))) return;
   throw new CniError(
@@ -64,6 +76,7 @@ function refuseReserved(request: Request, { reservedPorts = [] }: Ready): void {
 }
 
 function refuseTaken(deps: VerbDeps, request: Request): void {
+  if (request.ports.length === 0) return;
   const clash = portClash(request.ports, deps.book.all());
   if (clash === undefined) return;
   const { hostPort, protocol } = clash.port;
@@ -76,6 +89,7 @@ function refuseTaken(deps: VerbDeps, request: Request): void {
 
 /** A holder of these ports that went without DEL is no holder. */
 async function dropDeadHolder(deps: VerbDeps, request: Request): Promise<void> {
+  if (request.ports.length === 0) return;
   const holder = portClash(request.ports, deps.book.all())?.with;
   if (holder === undefined) return;
   await deps.keyed.run(leaseKey(holder), async () => {
@@ -83,28 +97,23 @@ async function dropDeadHolder(deps: VerbDeps, request: Request): Promise<void> {
   });
 }
 
-/** Address and lease, or neither. */
-function enterLease(deps: VerbDeps, request: Request, mtu: number): Lease {
+/** Kept only while the kernel makes the links: a lease without its link and a link without its lease are found alike. */
+function enterLease(deps: VerbDeps, request: Request, ends: Ends): Lease {
   refuseTaken(deps, request);
   const ips = deps.book.reserve(ownerName(request), request.requested, deps.now());
-  const lease = newLease(request, ips, mtu);
-  try {
-    deps.book.enter(lease);
-    return lease;
-  } catch (error) {
-    deps.book.unreserve(ips, deps.now());
-    throw error;
-  }
+  const lease = newLease(request, ips, ends);
+  deps.book.hold(lease);
+  return lease;
 }
 
 /** Where none is free, those that are about to be are waited for. */
-async function takeLease(deps: VerbDeps, request: Request, mtu: number): Promise<Lease> {
+async function takeLease(deps: VerbDeps, request: Request, ends: Ends): Promise<Lease> {
   try {
-    return enterLease(deps, request, mtu);
+    return enterLease(deps, request, ends);
   } catch (error) {
     if (deps.leaving.size === 0) throw error;
     await Promise.allSettled(deps.leaving);
-    return enterLease(deps, request, mtu);
+    return enterLease(deps, request, ends);
   }
 }
 
@@ -114,23 +123,50 @@ export function mustBeReady(ready: Ready | { readonly reason: string }): Ready {
   return ready;
 }
 
-/** The result as JSON. Rejects with CniError. */
-export async function add(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+/** What stdout gets. */
+const resultOf = (request: Request, lease: Lease, gateways: readonly Ip[], routes: readonly Cidr[]): string =>
+  `${JSON.stringify(addResult(lease, gateways, request, routes))}\n`;
+
+/** As far as no interface of others has them already. */
+const defaultRoutes = ({ ips }: Lease): readonly Cidr[] => ips.map(ip => ANY[familyOf(ip)]);
+
+/** The result, as stdout gets it. Rejects with CniError. */
+export async function add(
+  deps: VerbDeps,
+  request: Request,
+  session: Session,
+  head: HeadStart | undefined,
+): Promise<string> {
   const ready = mustBeReady(deps.ready());
   const { gateways, mtu } = ready;
   refuseReserved(request, ready);
-  await clearEarlier(deps, request);
+  await clearEarlier(deps, request, head);
   const pod = await session.enter();
   await dropDeadHolder(deps, request);
-  const lease = await takeLease(deps, request, mtu);
+  const lease = await takeLease(deps, request, head?.ends ?? newEnds(request, mtu));
   try {
-    await deps.beforeWire(lease);
-    const routes = await attach(deps.kernel, pod, lease, gateways);
+    const guarded = deps.beforeWire(lease);
+    guarded.catch(() => {});
+    const meanwhile = (ready: boolean): void => {
+      deps.book.keep(lease);
+      if (ready && lease.ports === undefined && lease.limits === undefined)
+        session.promise(resultOf(request, lease, gateways, defaultRoutes(lease)));
+    };
+    const routes = await attach(deps.kernel, {
+      pod,
+      lease,
+      gateways,
+      prepared: head?.take(lease),
+      guarded,
+      meanwhile,
+    });
+    const result = resultOf(request, lease, gateways, routes);
+    if (session.answered()) return result;
     await deps.limiter.apply(lease);
     await deps.ports.publish(lease, gateways);
     await deps.beforeAnswer(lease);
     if (session.gone()) throw new CniError(CODES.io, 'the CNI binary ended before its call did');
-    return JSON.stringify(addResult(lease, gateways, request, routes));
+    return result;
   } catch (error) {
     await undo(deps, lease, error);
     throw error;

@@ -13,9 +13,13 @@ export type Book = {
   readonly all: () => readonly Lease[];
   /** An address of each range for a new lease; all or none. Throws CniError. */
   readonly reserve: (owner: string, wanted: readonly Ip[], now: number) => readonly Ip[];
+  /** What would be reserved now, where nothing special is wanted; undefined where that needs a search. */
+  readonly next: () => readonly Ip[] | undefined;
   readonly unreserve: (ips: readonly Ip[], now: number) => void;
-  /** Keeps a lease whose addresses are reserved. Throws where the disk is full. */
-  readonly enter: (lease: Lease) => void;
+  /** A lease whose addresses are reserved, in memory only: until it is kept, a new agent does not know it. */
+  readonly hold: (lease: Lease) => void;
+  /** Keeps it. Throws CniError where the disk is full. */
+  readonly keep: (lease: Lease) => void;
   /** Gives the addresses back and says which: not those that another lease holds. */
   readonly release: (lease: Lease, now: number) => readonly Ip[];
   /** Addresses in use of which no lease knows, with their links: not given away while they are listed. True where there are new ones. */
@@ -92,7 +96,14 @@ export function openBook(store: LeaseStore, cooling: Cooling = FORGETFUL): Book 
     return taken;
   };
 
-  const enter = (lease: Lease): void => {
+  const next = (): readonly Ip[] | undefined => {
+    const ips = pools.map(pool => pool.next());
+    return ips.every(ip => ip !== undefined) && ips.length > 0 ? ips : undefined;
+  };
+
+  const hold = (lease: Lease): void => void leases.set(leaseKey(lease), lease);
+
+  const keep = (lease: Lease): void => {
     try {
       store.save(lease);
     } catch (error) {
@@ -102,7 +113,7 @@ export function openBook(store: LeaseStore, cooling: Cooling = FORGETFUL): Book 
         error instanceof Error ? error.message : String(error),
       );
     }
-    leases.set(leaseKey(lease), lease);
+    hold(lease);
     damaged.delete(leaseKey(lease));
   };
 
@@ -121,9 +132,11 @@ export function openBook(store: LeaseStore, cooling: Cooling = FORGETFUL): Book 
     get: key => leases.get(key),
     all: () => [...leases.values()],
     reserve,
+    next,
     unreserve,
     setOrphans,
-    enter,
+    hold,
+    keep,
     release,
     stats: now => pools.map(pool => pool.stats(now)),
     damaged: () => [...damaged],

@@ -33,6 +33,7 @@ const payload = ({ containerId, ifname }: Attachment): Buffer =>
     ]),
     stdin: Buffer.alloc(0),
     stdinUnreadable: false,
+    knowsParts: false,
   });
 
 const parse = (path: string): Attachment | undefined => {

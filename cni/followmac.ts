@@ -25,7 +25,7 @@ function recordedMac({ raw }: PrevResult, ifname: string): string | undefined {
 
 async function give(deps: VerbDeps, lease: Lease, podMac: string, gateways: readonly Ip[]): Promise<Lease> {
   const next = { ...lease, podMac };
-  deps.book.enter(next);
+  deps.book.keep(next);
   await deps.kernel.nft.elements('bridge', NFT_TABLE, podElements(next, 'add'));
   await restoreHostSide(deps.kernel, next, gateways);
   await dropElements(deps.kernel, podElements(lease, 'delete'));

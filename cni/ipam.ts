@@ -32,6 +32,8 @@ export type Pool = {
   readonly gateway: Ip;
   /** The next address, or the one asked for. `owner` is a name for people. */
   readonly take: (owner: string, now: number, wanted?: Ip) => Taken;
+  /** What `take` would give, as long as nothing changes; undefined where it would have to search. */
+  readonly next: () => Ip | undefined;
   /** A lease found on disk. False where the address is another's or no address of this range. */
   readonly adopt: (ip: Ip, owner: string) => boolean;
   readonly free: (ip: Ip, now: number) => void;
@@ -121,6 +123,11 @@ export function newPool(cidr: Cidr, remembered = REMEMBERED): Pool {
     return next === undefined ? exhausted(now) : give(next, owner);
   };
 
+  const next = (): Ip | undefined => {
+    const number = neverUsed() ?? (forgotten === 0 ? freed.keys().next().value : undefined);
+    return number === undefined ? undefined : text(number);
+  };
+
   const adopt = (ip: Ip, owner: string): boolean => {
     if (refuse(ip) !== undefined) return false;
     const number = ipToNumber(ip);
@@ -146,5 +153,5 @@ export function newPool(cidr: Cidr, remembered = REMEMBERED): Pool {
     if (refuse(ip) === undefined) rest(ipToNumber(ip), freedAt);
   };
 
-  return { cidr, gateway, take, adopt, free, cool, owner: ip => held.get(ipToNumber(ip)), stats };
+  return { cidr, gateway, take, next, adopt, free, cool, owner: ip => held.get(ipToNumber(ip)), stats };
 }

@@ -12,6 +12,7 @@ import { del } from './del.ts';
 import { openDelQueue } from './delqueue.ts';
 import { CniError, CODES, errorJson } from './errors.ts';
 import { newGate } from './gate.ts';
+import { openHeadStart } from './headstart.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
@@ -46,7 +47,7 @@ export type CniOptions = {
   readonly log: Log;
   /** Milliseconds; goes on while no agent runs. */
   readonly now?: () => number;
-  readonly beforeWire?: (lease: Lease) => Promise<void>;
+  readonly beforeWire?: VerbDeps['beforeWire'];
   readonly beforeAnswer?: (lease: Lease) => Promise<void>;
   /** A verb was refused: for Events (`exhausted`, `portTaken` of CODES are for people) and metrics. */
   readonly failed?: (verb: string, error: CniError) => void;
@@ -102,10 +103,11 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
   const hello = await session.hello;
   const verb = hello.env.get('CNI_COMMAND') ?? '';
   const begin = performance.now();
+  const head = openHeadStart(deps, hello, session);
   try {
     const request = parseRequest(hello);
-    const answer = await runVerb(deps, request, session);
-    session.finish(0, answer === '' ? '' : `${answer}\n`);
+    const answer = await runVerb(deps, request, session, head);
+    session.finish(0, answer);
     counters.count(verb, performance.now() - begin, 0);
     if (verb === 'ADD' || verb === 'DEL')
       deps.log.info(
@@ -119,6 +121,9 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
       );
   } catch (error) {
     const failure = toCniError(error);
+    await head
+      ?.giveUp()
+      .catch(e => deps.log.warn({ link: head.ends.link, error: String(e) }, 'a link is left over'));
     // Without an answer the binary turns to our successor.
     if (ends.stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));
@@ -198,7 +203,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     limiter: openLimiter({ kernel, book, keyed }),
     strangers: newStrangers(log),
     readyMarker: options.readyMarker,
-    beforeWire: options.beforeWire ?? (async () => {}),
+    beforeWire: options.beforeWire ?? (async () => options.beforeAnswer === undefined),
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
     released: releases.add,
     mended: options.mended ?? (() => {}),

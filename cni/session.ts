@@ -4,14 +4,14 @@ import { getSystemErrorName } from 'node:util';
 import type { Gathering } from '../platform/linux/gather.ts';
 import type { Rtnl } from '../platform/linux/rtnl.ts';
 import { CniError, CODES } from './errors.ts';
-import { openRemote } from './remote.ts';
+import { openRemote, type Remote } from './remote.ts';
 import {
   decodeAnswers,
   decodeHello,
   decodeNumber,
   decodePodFd,
   encodeFrame,
-  encodeProgram,
+  encodePromise,
   encodeResult,
   type Frame,
   type Hello,
@@ -23,8 +23,13 @@ export type PodSide = {
   readonly rt: Rtnl;
   /** Number of the pod namespace's descriptor in the binary, for IFLA_NET_NS_FD. */
   readonly podFd: number;
-  /** Has the binary work off what was gathered; resolves when it has, whatever came of it. Rejects with CniError. */
-  readonly run: (gathering: Gathering) => Promise<void>;
+  /** Has the binary begin with a part of a program, at once; it is answered with the rest. */
+  readonly begin: (frame: Buffer) => void;
+  /**
+   * The last part, after which all parts get their answers: `gatherings` are what was begun and this, in this order.
+   * Resolves when it is worked off, whatever came of it. Rejects with CniError.
+   */
+  readonly run: (gatherings: readonly Gathering[], frame: Buffer) => Promise<void>;
   /** Rejects when the binary is gone. */
   readonly lost: Promise<never>;
 };
@@ -33,7 +38,16 @@ export type Session = {
   readonly hello: Promise<Hello>;
   /** Enters CNI_NETNS. Rejects with CniError where it is not there or is the host's own. */
   readonly enter: () => Promise<PodSide>;
+  /** The same where it needs no question; undefined also where it is not possible. */
+  readonly entered: () => PodSide | undefined;
   readonly finish: (exit: number, stdout: string) => void;
+  /**
+   * Result of a call of which nothing is left to do but the program that was sent last: the binary prints it as soon as
+   * that is worked off, where every step was granted. Otherwise it waits for `finish`.
+   */
+  readonly promise: (stdout: string) => void;
+  /** Whether the binary has got a promise that holds, and so needs no other answer. */
+  readonly answered: () => boolean;
   /** Netlink bytes that the binary sends in the pod's namespace after it has answered. */
   readonly afterwards: (message: Buffer) => void;
   /** Whether nobody will read the answer. */
@@ -66,9 +80,13 @@ const openError = (errno: number): CniError => {
 /** Answers come in the order of the questions. O may come before it is asked for, and is kept. */
 function replies() {
   const waiters: { readonly type: string; readonly waiter: Waiter }[] = [];
+  let ended: Error | undefined;
   let early: Buffer | undefined;
   const expect = (type: string): Promise<Buffer> =>
-    new Promise<Buffer>((resolve, reject) => waiters.push({ type, waiter: { resolve, reject } }));
+    new Promise<Buffer>((resolve, reject) => {
+      if (ended === undefined) waiters.push({ type, waiter: { resolve, reject } });
+      else reject(ended);
+    });
   const expectSoon = (type: string): Promise<Buffer> => {
     const timer = setTimeout(() => failAll(silent()), REPLY_MS);
     return expect(type).finally(() => clearTimeout(timer));
@@ -81,7 +99,11 @@ function replies() {
   const failAll = (error: Error): void => {
     for (const { waiter } of waiters.splice(0)) waiter.reject(error);
   };
-  return { expect, expectSoon, take, failAll, early: () => early };
+  const end = (error: Error): void => {
+    ended = error;
+    failAll(error);
+  };
+  return { expect, expectSoon, take, end, early: () => early };
 }
 
 const older = (): CniError =>
@@ -93,7 +115,7 @@ const older = (): CniError =>
 
 /** Takes the connection over. Malformed, slow or cut-off input fails this call and no other. */
 export function openSession(socket: Socket): Session {
-  const { expect, expectSoon, take, failAll, early } = replies();
+  const { expect, expectSoon, take, end, early } = replies();
   let rest: Buffer = Buffer.alloc(0);
   let corked = false;
   const write = (frame: Buffer): void => {
@@ -112,10 +134,22 @@ export function openSession(socket: Socket): Session {
   const { promise: closed, resolve: close } = Promise.withResolvers<void>();
   const { promise: lost, reject: lose } = Promise.withResolvers<never>();
   lost.catch(() => {});
-  const remote = openRemote(bytes => write(encodeFrame('n', bytes)), lost);
+  let opened: Remote | undefined;
+  /** Most calls of ADD need none. */
+  const remote = (): Remote => {
+    opened ??= openRemote(bytes => write(encodeFrame('n', bytes)), lost);
+    return opened;
+  };
   const helloFrame = expect('H');
+  let knowsParts = false;
+  let promised = false;
+  let printed = false;
 
-  const onFrame = (frame: Frame): void => (frame.type === 'N' ? remote.deliver(frame.payload) : take(frame));
+  const onFrame = ({ type, payload }: Frame): void => {
+    if (type === 'D') printed = promised;
+    if (type === 'N') remote().deliver(payload);
+    else take({ type: type === 'D' ? 'P' : type, payload });
+  };
   socket.on('data', chunk => {
     const split = splitFrames(rest.length === 0 ? chunk : Buffer.concat([rest, chunk]));
     if (!split.ok) return void socket.destroy(new Error(split.error));
@@ -124,7 +158,7 @@ export function openSession(socket: Socket): Session {
   });
   socket.on('error', () => {});
   socket.on('close', () => {
-    failAll(gone());
+    end(gone());
     lose(gone());
     close();
   });
@@ -135,17 +169,28 @@ export function openSession(socket: Socket): Session {
     socket.setTimeout(0);
     const decoded = decodeHello(payload);
     if (!decoded.ok) throw new CniError(CODES.io, decoded.error);
+    knowsParts = decoded.value.knowsParts;
     return decoded.value;
   });
   hello.catch(() => socket.destroy());
 
-  const run: PodSide['run'] = async gathering => {
+  /** Without the wait for the end of the tick: the binary works while we go on. */
+  const writeNow = (frame: Buffer): void => {
+    if (socket.writable) socket.write(frame);
+  };
+
+  const run: PodSide['run'] = async (gatherings, frame) => {
     const reply = expectSoon('P');
-    write(encodeProgram(gathering.steps()));
+    promised = false;
+    writeNow(frame);
     try {
-      gathering.deliver(decodeAnswers(await reply));
+      let answers = decodeAnswers(await reply);
+      for (const one of gatherings) {
+        one.deliver(answers);
+        answers = answers.slice(one.taken());
+      }
     } catch (error) {
-      gathering.fail(error as Error);
+      for (const one of gatherings) one.fail(error as Error);
       throw error;
     }
   };
@@ -156,22 +201,45 @@ export function openSession(socket: Socket): Session {
     return reply;
   };
 
-  const enter = async (): Promise<PodSide> => {
-    const payload = early() ?? (await where());
+  const podSide = (payload: Buffer): PodSide => {
     const errno = decodeNumber(payload);
     if (errno < 0) throw openError(errno);
     const podFd = decodePodFd(payload);
-    if (podFd === undefined) throw older();
-    return { rt: remote.rt, podFd, run, lost };
+    if (podFd === undefined || !knowsParts) throw older();
+    return {
+      get rt() {
+        return remote().rt;
+      },
+      podFd,
+      begin: writeNow,
+      run,
+      lost,
+    };
+  };
+
+  const enter = async (): Promise<PodSide> => podSide(early() ?? (await where()));
+
+  const entered = (): PodSide | undefined => {
+    const payload = early();
+    return payload === undefined || decodeNumber(payload) < 0 || !knowsParts ? undefined : podSide(payload);
+  };
+
+  const promise = (stdout: string): void => {
+    promised = true;
+    writeNow(encodePromise(stdout));
   };
 
   const finish = (exit: number, stdout: string): void => {
-    if (socket.writable) socket.end(encodeResult(exit, stdout));
+    if (printed) socket.end();
+    else if (socket.writable) socket.end(encodeResult(exit, stdout));
   };
   return {
     hello,
     enter,
+    entered,
     finish,
+    promise,
+    answered: () => printed,
     afterwards: message => write(encodeFrame('x', message)),
     gone: () => !socket.writable,
     closed,

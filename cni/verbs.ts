@@ -11,6 +11,7 @@ import type { DelQueue } from './delqueue.ts';
 import { missingElements } from './elements.ts';
 import { CniError, CODES } from './errors.ts';
 import { followMac } from './followmac.ts';
+import type { HeadStart } from './headstart.ts';
 import { hostFaults, podFaults, viewHost } from './inspect.ts';
 import type { Keyed } from './keyed.ts';
 import { type Lease, leaseKey } from './lease.ts';
@@ -42,8 +43,11 @@ export type VerbDeps = {
   readonly limiter: Limiter;
   readonly strangers: Strangers;
   readonly readyMarker: string;
-  /** Awaited before the pod has a wire: whoever sends from the first moment on must find its policy there. */
-  readonly beforeWire: (lease: Lease) => Promise<void>;
+  /**
+   * Awaited before the pod has a wire: whoever sends from the first moment on must find its policy there. True where
+   * nothing is left to be awaited before the answer.
+   */
+  readonly beforeWire: (lease: Lease) => Promise<boolean>;
   /** Awaited before ADD answers: the pod's policy must be in force by then. */
   readonly beforeAnswer: (lease: Lease) => Promise<void>;
   readonly released: (ips: readonly Ip[]) => void;
@@ -155,16 +159,26 @@ function answerDel(deps: VerbDeps, request: Request, session: Session): Promise<
   return promise;
 }
 
-async function answerAdd(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+async function answerAdd(
+  deps: VerbDeps,
+  request: Request,
+  session: Session,
+  head: HeadStart | undefined,
+): Promise<string> {
   mustBeReady(await deps.readyWithin(WAIT_MS));
-  return deps.keyed.run(keyOf(request), () => add(deps, request, session));
+  return deps.keyed.run(keyOf(request), () => add(deps, request, session, head));
 }
 
 /** Dispatch; verbs on one attachment take turns. */
-export async function runVerb(deps: VerbDeps, request: Request, session: Session): Promise<string> {
+export async function runVerb(
+  deps: VerbDeps,
+  request: Request,
+  session: Session,
+  head?: HeadStart,
+): Promise<string> {
   switch (request.command) {
     case 'ADD':
-      return answerAdd(deps, request, session);
+      return answerAdd(deps, request, session, head);
     case 'DEL':
       return answerDel(deps, request, session);
     case 'CHECK':
@@ -174,9 +188,9 @@ export async function runVerb(deps: VerbDeps, request: Request, session: Session
     case 'STATUS':
       return status(deps);
     case 'VERSION':
-      return JSON.stringify({
+      return `${JSON.stringify({
         cniVersion: '1.1.0',
         supportedVersions: ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'],
-      });
+      })}\n`;
   }
 }

@@ -3,19 +3,24 @@
  *
  * A frame: 4 bytes length of the rest, big endian; 1 byte type; payload.
  *
- *   binary → agent  H hello: 1 byte flags (1: stdin unreadable), 4 bytes length of the
+ *   binary → agent  H hello: 1 byte flags (1: stdin unreadable; 2: knows b, i and D), 4 bytes length of the
  *                     environment, NAME=VALUE each ended by NUL, then stdin to the end
  *                   N netlink bytes from the pod's kernel
  *                   O number of the host namespace's descriptor, or -errno, and of the pod's (4 bytes each);
  *                     comes unasked with the hello of ADD, DEL and CHECK
  *                   P what each step of a program was answered, behind 4 bytes of its length: netlink
  *                     bytes, or 4 bytes with 0 or -errno
+ *                   D the same, where every step was granted, or asked for a setting that is not there
  *   agent → binary  o enter CNI_NETNS and open a netlink socket there
  *                   n netlink bytes for the pod's kernel
- *                   p a program: steps of 1 byte kind, 1 byte (1: nothing follows where it is refused),
- *                     4 bytes length, bytes. Kinds: n netlink bytes for the pod's kernel, h for the host's,
- *                     f for the host's nftables, w path below /proc/sys/net, NUL, value; u as n, but behind an offset (2 bytes) and a
- *                     byte that the answer must have there, and repeated until it has
+ *                   p a program, or its last part: steps of 1 byte kind, 1 byte (1: nothing follows where it
+ *                     is refused), 4 bytes length, bytes. Kinds: n netlink bytes for the pod's kernel, h for
+ *                     the host's, f for the host's nftables; w path below the pod's /proc/sys/net, NUL, value,
+ *                     W below the host's; l as n and L as h, but a question, behind an offset (2 bytes) and
+ *                     the byte that the answer must have there to be granted; u as l, repeated until it has
+ *                   b a part of a program before its last: worked off at once, answered with the last
+ *                   i as r, printed as soon as the program before it is worked off, where every step was
+ *                     granted; otherwise it is as if it had not come
  *                   x netlink bytes for the pod's kernel once the answer is out: a child sends them,
  *                     and the connection is closed when they are worked off
  *                   r result: 1 byte exit status, then stdout to the end
@@ -44,10 +49,17 @@ const KINDS: Readonly<Record<StepKind, string>> = {
   host: 'h',
   tables: 'f',
   sysctl: 'w',
+  hostSysctl: 'W',
+  podLook: 'l',
+  hostLook: 'L',
   until: 'u',
 };
 
-export function encodeProgram(steps: readonly Step[]): Buffer {
+export const encodePromise = (stdout: string): Buffer =>
+  encodeFrame('i', Buffer.concat([Buffer.from([0]), Buffer.from(stdout)]));
+
+/** `b`: more of it follows. */
+export function encodeProgram(steps: readonly Step[], type: 'p' | 'b' = 'p'): Buffer {
   const parts = steps.flatMap(({ kind, must, bytes }) => {
     const head = Buffer.alloc(6);
     head.write(KINDS[kind], 0, 'latin1');
@@ -55,10 +67,10 @@ export function encodeProgram(steps: readonly Step[]): Buffer {
     head.writeUInt32BE(bytes.length, 2);
     return [head, bytes];
   });
-  return encodeFrame('p', Buffer.concat(parts));
+  return encodeFrame(type, Buffer.concat(parts));
 }
 
-/** Payload of P: answers of the steps that were worked off. What is cut off is left out. */
+/** Payload of P and D: answers of the steps that were worked off. What is cut off is left out. */
 export function decodeAnswers(payload: Buffer): readonly Buffer[] {
   const answers: Buffer[] = [];
   for (let at = 0; at + 4 <= payload.length; ) {
@@ -81,6 +93,8 @@ export type Hello = {
   readonly env: ReadonlyMap<string, string>;
   readonly stdin: Buffer;
   readonly stdinUnreadable: boolean;
+  /** Whether the binary knows parts of programs and promised results. */
+  readonly knowsParts: boolean;
 };
 
 /** Payload of H, which is also the form of a DEL that was kept for us. */
@@ -95,14 +109,16 @@ export function decodeHello(payload: Buffer): Result<Hello> {
       return [pair.slice(0, Math.max(at, 0)), pair.slice(at + 1)] as const;
     }),
   );
-  return { ok: true, value: { env, stdin: payload.subarray(end), stdinUnreadable: payload[0] === 1 } };
+  const flags = payload.readUInt8(0);
+  const value = { env, stdin: payload.subarray(end), stdinUnreadable: (flags & 1) !== 0 };
+  return { ok: true, value: { ...value, knowsParts: (flags & 2) !== 0 } };
 }
 
 /** Hello as the binary writes it; for tests and for tools. */
-export function encodeHello({ env, stdin, stdinUnreadable }: Hello): Buffer {
+export function encodeHello({ env, stdin, stdinUnreadable, knowsParts }: Hello): Buffer {
   const text = Buffer.from([...env].map(([name, value]) => `${name}=${value}\0`).join(''));
   const head = Buffer.alloc(5);
-  head[0] = Number(stdinUnreadable);
+  head[0] = Number(stdinUnreadable) | (knowsParts ? 2 : 0);
   head.writeUInt32BE(text.length, 1);
   return Buffer.concat([head, text, stdin]);
 }

@@ -9,8 +9,8 @@ import type { Ip } from '../types.ts';
 export type Standing = 'ready' | 'closed' | 'open';
 
 export type Admission = {
-  /** Resolves when it stands so, or has waited long enough; rejects where it is still open then. */
-  readonly wait: (ip: Ip, until: 'closed' | 'ready') => Promise<void>;
+  /** Resolves when it stands so, or has waited long enough, with whether it is ready; rejects where it is still open then. */
+  readonly wait: (ip: Ip, until: 'closed' | 'ready') => Promise<boolean>;
   /** After a run that looked at these. */
   readonly settle: (standing: (ip: Ip) => Standing | undefined) => void;
   /** Addresses of those that have just come, until they are retained no more. */
@@ -45,7 +45,7 @@ export function newAdmission(patienceMs: number): Admission {
       const end = (error?: Error): void => {
         clearTimeout(timer);
         if (waiting.get(ip) === mine) waiting.delete(ip);
-        if (error === undefined) resolve();
+        if (error === undefined) resolve(mine.standing === 'ready');
         else reject(error);
       };
       const expire = (): void => end(mine.standing === 'open' ? refused() : undefined);

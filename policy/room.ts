@@ -54,7 +54,8 @@ export type PolicyReport = {
 
 export type PolicyRoom = {
   /** Before the pod has a wire: resolves when its policies are in force, or it is closed until they are. */
-  readonly guard: (pod: Wired) => Promise<void>;
+  /** The same, and true where they are in force. */
+  readonly guard: (pod: Wired) => Promise<boolean>;
   /** Before the pod starts: resolves when its policies are in force, or have been waited for long enough. */
   readonly admit: (pod: Wired) => Promise<void>;
   /** Something that the rules are made from has changed. */
@@ -219,17 +220,18 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   };
   mark();
 
-  const admitted = async ({ pod, ips: [first] }: Wired, until: 'closed' | 'ready'): Promise<void> => {
-    if (pod === undefined || first === undefined) return;
-    if (deps.known() && deps.objects().policies.length === 0 && tableless) return;
+  const admitted = async ({ pod, ips: [first] }: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
+    if (pod === undefined || first === undefined) return true;
+    if (deps.known() && deps.objects().policies.length === 0 && tableless) return true;
     const standing = admission.wait(first, until);
-    mark();
-    await standing;
+    marks += 1;
+    runner.hurry();
+    return standing;
   };
 
   return {
     guard: pod => admitted(pod, 'closed'),
-    admit: pod => admitted(pod, 'ready'),
+    admit: async pod => void (await admitted(pod, 'ready')),
     mark,
     suspect: () => {
       looks.suspect(performance.now());

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 static char *farewell;             /* netlink bytes for after the answer */
 static size_t farewell_len;
 static int begun;                  /* whether the agent has asked for anything */
+static int fulfilled;              /* whether every step of the last program was granted */
+static int early_fd = -1;
 
 long long now_ms(void) {
   struct timespec t;
@@ -77,9 +80,17 @@ static int pause_until(long long patience) {
   return now_ms() < patience && (nanosleep(&pause, NULL), 1);
 }
 
+/* Not as a descriptor that is the runtime's to give. */
+void connect_early(void) {
+  int fd = try_connect();
+  early_fd = fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
+  if (fd != early_fd) close(fd);
+}
+
 static int connect_agent(long long patience) {
   for (;;) {
-    int fd = try_connect();
+    int fd = early_fd >= 0 ? early_fd : try_connect();
+    early_fd = -1;
     if (fd >= 0 || errno == EPERM || !pause_until(patience)) return fd;
   }
 }
@@ -112,16 +123,21 @@ static int print_result(int netlink, const char *data, size_t len) {
 static int say_where(int agent) {
   uint32_t numbers[2];
   where(numbers);
+  open_sockets();
   return send_frame(agent, 'O', numbers, sizeof numbers);
 }
 
 static int say_answers(int agent, char *data, size_t len) {
   size_t have;
-  const char *answered = run_program(data, len, &have);
-  return send_frame(agent, 'P', answered, have);
+  run_steps(data, len);
+  const char *answered = end_program(&have, &fulfilled);
+  return send_frame(agent, fulfilled ? 'D' : 'P', answered, have);
 }
 
-/* With `early` the agent need not ask for the pod's namespace: both frames go out in one write. */
+/*
+ * With `early` the agent need not ask for the pod's namespace: both frames go out in one write. What it does not need
+ * for that we do while it thinks.
+ */
 static int send_hello(int agent, const char *greeting, size_t len, int early) {
   static const char o_head[5] = {0, 0, 0, 9, 'O'};
   uint32_t size = htonl((uint32_t)len + 1), numbers[2];
@@ -131,6 +147,7 @@ static int send_hello(int agent, const char *greeting, size_t len, int early) {
   if (early) where(numbers), memcpy(data + 5 + len, o_head, 5), memcpy(data + 10 + len, numbers, 8);
   int result = write_all(agent, data, len + (early ? 18 : 5));
   free(data);
+  if (early) open_sockets();
   return result;
 }
 
@@ -147,6 +164,8 @@ static int serve(int agent) {
   int result = -1;
   begun |= head[4] != 'r';
   if (head[4] == 'o') result = say_where(agent) < 0 ? LOST : -1;
+  else if (head[4] == 'b') run_steps(data, len);
+  else if (head[4] == 'i' && len >= 1) result = fulfilled ? print_result(sockets[POD], data, len) : -1;
   else if (head[4] == 'p') result = say_answers(agent, data, len) < 0 ? LOST : -1;
   else if (head[4] == 'n' && sockets[POD] >= 0) result = send(sockets[POD], data, len, 0) < 0 ? LOST : -1;
   else if (head[4] == 'x') result = keep_farewell(data, len);

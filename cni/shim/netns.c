@@ -6,14 +6,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 int sockets[SOCKETS] = {-1, -1, -1};
-static int entered;                /* our own namespace's descriptor, or -errno; 0 where nobody has tried */
+static int own_fd;                 /* our own namespace, or -errno; 0 where nobody has looked */
 static int pod_fd = -1;            /* the pod's namespace */
+static int inside;                 /* whether we are in it */
 
 /* O_NONBLOCK: CNI_NETNS may be a pipe that nobody writes to. */
 static int open_netns(void) {
@@ -23,18 +26,30 @@ static int open_netns(void) {
   int there = path && *path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : (errno = ENOENT, -1);
   if (here < 0 || there < 0 || fstat(here, &own) < 0 || fstat(there, &pod) < 0) return -errno;
   if (own.st_dev == pod.st_dev && own.st_ino == pod.st_ino) return -EXDEV;
-  int host = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  int tables = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  if (host < 0 || setns(there, CLONE_NEWNET) < 0) return -errno;
-  int inside = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (inside < 0) return -errno;
-  sockets[POD] = inside, sockets[HOST] = host, sockets[TABLES] = tables, pod_fd = there;
+  if (ioctl(there, NS_GET_NSTYPE) != CLONE_NEWNET) return -EINVAL;
+  pod_fd = there;
   return here;
 }
 
 void where(uint32_t numbers[2]) {
-  if (entered == 0) entered = open_netns();
-  numbers[0] = htonl((uint32_t)entered), numbers[1] = htonl((uint32_t)pod_fd);
+  if (own_fd == 0) own_fd = open_netns();
+  numbers[0] = htonl((uint32_t)own_fd), numbers[1] = htonl((uint32_t)pod_fd);
+}
+
+int go(int to_pod) {
+  if (inside == to_pod) return 0;
+  if (own_fd <= 0) return own_fd;
+  if (setns(to_pod ? pod_fd : own_fd, CLONE_NEWNET) < 0) return -errno;
+  inside = to_pod;
+  return 0;
+}
+
+void open_sockets(void) {
+  if (sockets[HOST] >= 0 || own_fd <= 0) return;
+  sockets[HOST] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  sockets[TABLES] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (go(1) == 0) sockets[POD] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  go(0);
 }
 
 /* Datagrams are multiples of 4 bytes, as their messages are. */

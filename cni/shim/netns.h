@@ -7,14 +7,17 @@
 /* Netlink sockets: of the pod's kernel, of the host's, and of the host's nftables. */
 enum { POD, HOST, TABLES, SOCKETS };
 
-/* -1 each, until the pod's namespace is entered. */
+/* -1 each, until they are opened. */
 extern int sockets[SOCKETS];
 
-/*
- * Enters CNI_NETNS, once and for good. Payload of O: the number of our own namespace's descriptor or -errno, and
- * that of the pod's.
- */
+/* Opens CNI_NETNS, once. Payload of O: the number of our own namespace's descriptor or -errno, and that of the pod's. */
 void where(uint32_t numbers[2]);
+
+/* Into the pod's namespace, or back into our own. 0, or -errno. */
+int go(int to_pod);
+
+/* Once CNI_NETNS is open. A step of a program for one that cannot be opened is refused. */
+void open_sockets(void);
 
 /* What a socket's kernel has answered so far; how many bytes. */
 size_t answers(int netlink, char *buffer, size_t room);

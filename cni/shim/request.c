@@ -61,7 +61,10 @@ void read_input(void) {
   if (!input || input_bad) input_len = 0;
 }
 
-/* Hello: flags (1: stdin unreadable), length of the environment, NAME=VALUE each with its NUL, stdin. */
+/*
+ * Hello: flags (1: stdin unreadable, 2: we know parts of programs and promised results), length of the environment,
+ * NAME=VALUE each with its NUL, stdin.
+ */
 char *hello(size_t *len) {
   size_t env = 0;
   for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
@@ -70,7 +73,7 @@ char *hello(size_t *len) {
   if (!data) return NULL;
   uint32_t n = htonl((uint32_t)env);
   char *at = data;
-  *at++ = (char)input_bad;
+  *at++ = (char)(input_bad | 2);
   memcpy(at, &n, 4), at += 4;
   for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
     if (getenv(NAMES[i])) at += sprintf(at, "%s=%s", NAMES[i], getenv(NAMES[i])) + 1;

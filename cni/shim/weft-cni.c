@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -51,15 +52,19 @@ static int say_versions(void) {
   return 0;
 }
 
+/* Of a pod's namespace. */
+static int is_of_pod(const char *command) {
+  const char *netns = getenv("CNI_NETNS");
+  return netns && *netns && (!strcmp(command, "ADD") || !strcmp(command, "DEL") || !strcmp(command, "CHECK"));
+}
+
 /* A verb that needs the agent. */
 static int ask(const char *command, long long from, int seconds) {
   size_t len;
   char *greeting = hello(&len);
   if (!greeting) return fail(5, "weft-cni has no memory", "");
-  const char *netns = getenv("CNI_NETNS");
   int add = !strcmp(command, "ADD");
-  int early = netns && *netns && (add || !strcmp(command, "DEL") || !strcmp(command, "CHECK"));
-  int result = ask_agent(greeting, len, early, add ? now_ms() + WAIT_FOR_AGENT_MS : 0, from + seconds * 1000LL);
+  int result = ask_agent(greeting, len, is_of_pod(command), add ? now_ms() + WAIT_FOR_AGENT_MS : 0, from + seconds * 1000LL);
   if (result == STRANGER)
     return fail(5, SOCKET " does not belong to root: it is not the weft agent's", "remove it and restart the agent");
   return result >= 0 ? result : without_agent(command);
@@ -71,6 +76,9 @@ static int call(const char *name, const char *command) {
   long long from = now_ms();
   signal(SIGALRM, out_of_time);
   alarm((unsigned)seconds + LAST_RESORT);
+  /* Our pauses are of microseconds. */
+  prctl(PR_SET_TIMERSLACK, 1);
+  if (is_of_pod(command) && strcmp(name, "loopback")) connect_early();
   read_input();
   /* What we open must not become the runtime's stdout where that is closed. */
   for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd < 3;) fd = dup(fd);

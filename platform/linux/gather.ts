@@ -9,7 +9,14 @@ import { elementRuns, encodeBatch } from './nfset.ts';
 import type { Rtnl } from './rtnl.ts';
 import type { ElementChange, NftFamily } from './types.ts';
 
-export type StepKind = 'pod' | 'host' | 'tables' | 'sysctl' | 'until';
+export type StepKind = 'pod' | 'host' | 'tables' | 'sysctl' | 'hostSysctl' | 'podLook' | 'hostLook' | 'until';
+
+/** What is asked, and which byte of the answer must be what for it to count as granted. */
+type Question = (
+  offset: number,
+  value: number,
+  ...request: Parameters<Rtnl['get']>
+) => ReturnType<Rtnl['get']>;
 
 export type Step = {
   readonly kind: StepKind;
@@ -24,16 +31,22 @@ export type Gathering = {
   readonly host: Rtnl;
   /** Path below the pod's /proc/sys/net. Resolves to the error number, 0 where it was written. */
   readonly sysctl: (path: string, value: string) => Promise<number>;
+  /** The same below the host's. */
+  readonly hostSysctl: (path: string, value: string) => Promise<number>;
   /** Set elements of a table of the host, all or nothing. */
   readonly elements: (family: NftFamily, table: string, changes: readonly ElementChange[]) => Promise<void>;
-  /** Asks the pod's kernel again and again, for a second, until the answer's byte at `offset` is `value`. */
-  readonly until: Rtnl['get'] extends (...args: infer A) => infer R
-    ? (offset: number, value: number, ...args: A) => R
-    : never;
+  /** Asks the pod's kernel again and again, for a second, until the answer is as wanted. */
+  readonly until: Question;
+  /** Asks once. */
+  readonly podLook: Question;
+  readonly hostLook: Question;
   /** What was gathered last is a condition of all that follows. */
   readonly barrier: () => void;
-  readonly steps: () => readonly Step[];
-  /** Answers, step by step, as far as the steps were worked off. Everything is settled then. */
+  /** What was gathered since it was taken last; what follows is a step of its own. */
+  readonly take: () => readonly Step[];
+  /** How many steps were taken. */
+  readonly taken: () => number;
+  /** Answers to all that was taken, step by step, as far as the steps were worked off. Everything is settled then. */
   readonly deliver: (answers: readonly Buffer[]) => void;
   /** Nobody will answer. */
   readonly fail: (error: Error) => void;
@@ -103,6 +116,7 @@ export function newGathering(): Gathering {
   const all: Open[] = [];
   let seq = 1;
   let closed = true;
+  let taken = 0;
 
   const stepFor = (kind: StepKind, apart: boolean): Open => {
     const last = all.at(-1);
@@ -155,35 +169,53 @@ export function newGathering(): Gathering {
     if (answers?.length === 4) {
       const errno = answers.readInt32BE();
       for (const waiter of step.waiters.values())
-        if (step.kind === 'sysctl') waiter.resolve(answers);
+        if (step.kind === 'sysctl' || step.kind === 'hostSysctl') waiter.resolve(answers);
         else waiter.reject(errorOf(waiter.what, errno));
       step.waiters.clear();
     } else if (answers !== undefined) settle(step, answers);
     for (const waiter of step.waiters.values()) waiter.reject(unanswered(waiter));
   };
 
+  const write =
+    (kind: 'sysctl' | 'hostSysctl'): Gathering['sysctl'] =>
+    async (path, value) => {
+      const step = stepFor(kind, true);
+      step.parts.push(Buffer.from(`${path}\0${value}`));
+      return (await wait(step, 0, `write ${path}`))?.readInt32BE() ?? 0;
+    };
+
+  const question =
+    (kind: 'until' | 'podLook' | 'hostLook'): Question =>
+    (offset, value, what, type, payload) =>
+      ask(kind, what, type, 0, payload, Buffer.from([offset >> 8, offset & 255, value]));
+
+  const take = (): readonly Step[] => {
+    const fresh = all.slice(taken);
+    taken = all.length;
+    closed = true;
+    return fresh.map(({ kind, must, parts }) => ({
+      kind,
+      must,
+      bytes: parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts),
+    }));
+  };
+
   return {
     pod: rtnl('pod'),
     host: rtnl('host'),
-    sysctl: async (path, value) => {
-      const step = stepFor('sysctl', true);
-      step.parts.push(Buffer.from(`${path}\0${value}`));
-      return (await wait(step, 0, `write ${path}`))?.readInt32BE() ?? 0;
-    },
+    sysctl: write('sysctl'),
+    hostSysctl: write('hostSysctl'),
     elements,
-    until: (offset, value, what, type, payload) =>
-      ask('until', what, type, 0, payload, Buffer.from([offset >> 8, offset & 255, value])),
+    until: question('until'),
+    podLook: question('podLook'),
+    hostLook: question('hostLook'),
     barrier: () => {
       const last = all.at(-1);
       if (last !== undefined) last.must = true;
       closed = true;
     },
-    steps: () =>
-      all.map(({ kind, must, parts }) => ({
-        kind,
-        must,
-        bytes: parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts),
-      })),
+    take,
+    taken: () => taken,
     deliver: answers => {
       for (const [n, step] of all.entries()) finish(step, answers[n]);
     },

@@ -29,13 +29,29 @@ const IFLA_OPERSTATE = 16;
 /** The flag IFF_RUNNING would not do: a new link has it before anybody has looked at its carrier. */
 const IF_OPER_UP = 6;
 
-/** Whether a link's carrier was seen and its queue set up. Since Linux 6.8 the question itself makes it so. */
-export async function isRunning(rt: Rtnl, index: number): Promise<boolean> {
+const linkHead = (index: number): Buffer => {
   const head = Buffer.alloc(16);
   head.writeInt32LE(index, 4);
-  const message = await rt.get(`get link ${index}`, RTM.getLink, [head]);
-  return message !== undefined && parseAttrs(message.subarray(16)).get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP;
-}
+  return head;
+};
+
+const runs = (message: Buffer | undefined): boolean =>
+  message !== undefined && parseAttrs(message.subarray(16)).get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP;
+
+/** Whether a link's carrier was seen and its queue set up. Since Linux 6.8 the question itself makes it so. */
+const isRunning = async (rt: Rtnl, index: number): Promise<boolean> =>
+  runs(await rt.get(`get link ${index}`, RTM.getLink, [linkHead(index)]));
+
+/** Behind both heads, the name with its closing NUL and the queue's length. */
+const stateOffset = (name: string): number => 16 + 16 + ((4 + name.length + 1 + 3) & ~3) + 8 + 4;
+
+/** The same as a step; where the answer has its parts in another order, it only does not count as granted. */
+export const lookRunning = async (
+  look: Gathering['podLook'],
+  index: number,
+  name: string,
+): Promise<boolean> =>
+  runs(await look(stateOffset(name), IF_OPER_UP, `get link ${index}`, RTM.getLink, [linkHead(index)]));
 
 /** A link carries packets once it is running. Rejects with ETIMEDOUT. */
 export const untilRunning = (rt: Rtnl, index: number): Promise<void> =>

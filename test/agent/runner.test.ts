@@ -55,6 +55,36 @@ test('a lone event goes at once', async () => {
   assert.equal(await clock.step(), 1_005);
 });
 
+test('who hurries waits for no pause, and where a run is under way for that one only', async () => {
+  const clock = newClock();
+  let runs = 0;
+  let end = (): void => {};
+  const run = async (): Promise<undefined> => {
+    runs += 1;
+    await new Promise<void>(resolve => {
+      end = resolve;
+    });
+  };
+  const over = async (): Promise<void> => {
+    end();
+    await new Promise(resolve => setImmediate(resolve));
+  };
+  const runner = startRunner({ ...options, ...clock.clocks, run });
+  runner.hurry();
+  assert.equal(runs, 1, 'at once');
+  runner.hurry();
+  assert.equal(runs, 1);
+  await over();
+  assert.equal(await clock.step(), 0, 'not after minMs');
+  assert.equal(runs, 2);
+  await over();
+  runner.mark();
+  runner.hurry();
+  assert.equal(runs, 3);
+  await over();
+  assert.equal(await clock.step(), options.maxMs, 'the mark was seen by that run');
+});
+
 test('a burst goes through at once; then runs that keep the processor busy have a fifth of it', async () => {
   const clock = newClock();
   const run = async (): Promise<undefined> => {

@@ -94,7 +94,7 @@ test('an agent that starts again gives away last what was freed before it', () =
     });
     const before = open();
     const leases = [0, 1, 2].map(n => lease(before.reserve('p', [], n), n));
-    for (const one of leases) before.enter(one);
+    for (const one of leases) before.keep(one);
     before.release(leases[2] as (typeof leases)[0], 10);
     before.release(leases[0] as (typeof leases)[0], 20);
     const after = open();

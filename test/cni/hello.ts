@@ -23,6 +23,7 @@ export const hello = (env: Readonly<Record<string, string | undefined>> = {}, co
     typeof conf === 'string' ? conf : JSON.stringify({ ...CONF, ...(conf as Record<string, unknown>) }),
   ),
   stdinUnreadable: false,
+  knowsParts: true,
 });
 
 export const request = (...args: Parameters<typeof hello>) => parseRequest(hello(...args));

@@ -250,3 +250,26 @@ test('pods that come and go in a /64 leave no more than what is remembered', () 
   assert.equal(pool.stats(100_000).used, 0);
   assert.ok(pool.stats(100_000).cooling <= 100);
 });
+
+test('what is said to be next is what is taken, whatever happened before', () => {
+  const step = fc.record({ free: fc.boolean(), which: fc.nat(20) });
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 120 }),
+      fc.constantFrom('10.0.0.0/29', 'fd42::/64'),
+      (steps, text) => {
+        const pool = newPool(text as Cidr, 1);
+        const held: Ip[] = [];
+        for (const [now, { free, which }] of steps.entries()) {
+          if (free && held.length > 0) pool.free(held.splice(which % held.length, 1)[0] as Ip, now);
+          else {
+            const next = pool.next();
+            const taken = pool.take('somebody', now);
+            if (next !== undefined) assert.deepEqual(taken, { kind: 'taken', ip: next });
+            if (taken.kind === 'taken') held.push(taken.ip);
+          }
+        }
+      },
+    ),
+  );
+});

@@ -106,7 +106,7 @@ const failing = (): LeaseStore => ({
 test('a lease that cannot be kept is an error that says why, and is not in the book', () => {
   const book = openBook(failing());
   book.setRanges(RANGES, 0);
-  assert.throws(() => book.enter(lease(1)), { code: 5, details: /ENOSPC/ });
+  assert.throws(() => book.keep(lease(1)), { code: 5, details: /ENOSPC/ });
   assert.deepEqual(book.all(), []);
 });
 
@@ -165,7 +165,7 @@ test('a pod without a lease keeps its address while it lives, and no lease can b
   assert.equal(book.setOrphans(orphans, 0), false);
   assert.throws(() => book.reserve('a', [v4], 0), { message: /held by a pod without lease on wvx/ });
   const held = { ...lease(3), ips: book.reserve('b', [], 0) };
-  book.enter(held);
+  book.keep(held);
   assert.equal(book.setOrphans(new Map([...orphans, ...held.ips.map(ip => [ip, 'wvy'] as const)]), 0), false);
   assert.equal(book.setOrphans(new Map(), 0), false);
   assert.throws(() => book.reserve('a', [...held.ips], 0), { code: 7 });

@@ -1,14 +1,21 @@
 /** The binary against an agent that misbehaves, and as `loopback`. */
 import assert from 'node:assert/strict';
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeAnswers, decodeHello, encodeFrame, encodeProgram, encodeResult } from '../../cni/wire.ts';
+import {
+  decodeAnswers,
+  decodeHello,
+  encodeFrame,
+  encodeProgram,
+  encodePromise,
+  encodeResult,
+} from '../../cni/wire.ts';
 import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
 import type { Step } from '../../platform/linux/gather.ts';
 import { enterLab } from '../lab/reenter.ts';
-import { addPod, call, callPod, clean, makeBridge, newId, newNetns, startBed } from './bed.ts';
+import { addPod, call, callPod, clean, inPod, makeBridge, newId, newNetns, startBed } from './bed.ts';
 import { type Ask, withAgent } from './falseagent.ts';
 import { untilNothingRemains } from './remains.ts';
 
@@ -47,6 +54,11 @@ test('the binary hands over environment and stdin as they are, and prints and ex
 
 const step = (kind: Step['kind'], bytes: Buffer, must = false): Step => ({ kind, must, bytes });
 const sysctl = (path: string, value: string): Step => step('sysctl', Buffer.from(`${path}\0${value}`));
+/** RTM_GETLINK of number 1. */
+const LINKS = Buffer.from(
+  '200000001200010001000000000000000000000001000000000000000000000000',
+  'hex',
+).subarray(0, 32);
 const errno = (answer: Buffer | undefined): number => answer?.readInt32BE() ?? 0;
 
 test('the binary writes below /proc/sys/net of the pod only', async () => {
@@ -95,6 +107,84 @@ test('no step of a program is done outside of a pod, and nothing after one that 
     () => call('ADD', { id: 'a', netns }),
   );
   assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
+});
+
+test('parts of a program are answered together, and a promise is printed where all of it is granted', async () => {
+  const netns = await newNetns();
+  let answers: readonly Buffer[] = [];
+  const answer = await withAgent(
+    async ask => {
+      await ask(encodeProgram([sysctl('ipv4/ip_forward', '1')], 'b'));
+      const rest = encodeProgram([sysctl('ipv4/ip_forward', '0'), sysctl('ipv4/none', '1')]);
+      answers = decodeAnswers(await ask(Buffer.concat([rest, encodePromise('{"promised":true}\n')]), 'D'));
+    },
+    () => call('ADD', { id: 'a', netns }),
+  );
+  assert.deepEqual([answer.code, answer.stdout], [0, '{"promised":true}\n']);
+  assert.deepEqual(answers.map(errno), [0, 0, -2], 'a setting that is not there is not needed');
+});
+
+for (const [what, first] of [
+  ['refused', sysctl('../x', '1')],
+  ['not as it should be', step('podLook', Buffer.concat([Buffer.from([0, 16, 99]), LINKS]))],
+] as const)
+  test(`a promise is nothing where a step is ${what}: the binary waits for another result`, async () => {
+    const netns = await newNetns();
+    const answer = await withAgent(
+      async ask => {
+        await ask(encodeProgram([first], 'b'));
+        const rest = encodeProgram([sysctl('ipv4/ip_forward', '1')]);
+        const answers = decodeAnswers(await ask(Buffer.concat([rest, encodePromise('{}')]), 'P'));
+        assert.equal(answers.length, 2, 'it goes on all the same');
+        await ask(encodeResult(1, '{"result":true}\n'));
+      },
+      () => call('ADD', { id: 'a', netns }),
+    );
+    assert.deepEqual([answer.code, answer.stdout], [1, '{"result":true}\n']);
+  });
+
+test('nothing of a later part is done where an earlier one was refused and had to be granted', async () => {
+  const netns = await newNetns();
+  const answer = await withAgent(
+    async ask => {
+      await ask(encodeProgram([step('sysctl', Buffer.from('ipv4/none\0' + '1'), true)], 'b'));
+      const answers = decodeAnswers(await ask(encodeProgram([sysctl('ipv4/ip_forward', '1')]), 'P'));
+      assert.deepEqual(answers.map(errno), [-2]);
+      assert.deepEqual(
+        decodeAnswers(await ask(encodeProgram([sysctl('ipv4/ip_forward', '1')]), 'D')).map(errno),
+        [0],
+        'the next program begins anew',
+      );
+      await ask(encodeResult(0, ''));
+    },
+    () => call('ADD', { id: 'a', netns }),
+  );
+  assert.equal(answer.code, 0);
+});
+
+test('settings of the host are the host’s, and then those of the pod the pod’s', async () => {
+  const netns = await newNetns();
+  const key = 'ipv4/conf/all/log_martians';
+  const before = readFileSync(`/proc/sys/net/${key}`, 'utf8');
+  await withAgent(
+    async ask => {
+      const both = [
+        sysctl(key, '0'),
+        step('hostSysctl', Buffer.from(`${key}\0${'1'}`)),
+        sysctl('ipv4/conf/lo/log_martians', '1'),
+      ];
+      assert.deepEqual(decodeAnswers(await ask(encodeProgram(both), 'D')).map(errno), [0, 0, 0]);
+      await ask(encodeResult(0, ''));
+    },
+    () => call('ADD', { id: 'a', netns }),
+  );
+  const host = readFileSync(`/proc/sys/net/${key}`, 'utf8').trim();
+  writeFileSync(`/proc/sys/net/${key}`, before);
+  const pod = (path: string) => inPod(netns, 'cat', `/proc/sys/net/${path}`);
+  assert.equal(host, '1');
+  assert.equal((await pod(key)).trim(), '0');
+  assert.equal((await pod('ipv4/conf/lo/log_martians')).trim(), '1');
+  assert.equal(readFileSync('/proc/sys/net/ipv4/conf/lo/log_martians', 'utf8').trim(), '0');
 });
 
 const lost: Readonly<Record<string, (socket: Socket) => unknown>> = {

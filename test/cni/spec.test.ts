@@ -48,6 +48,7 @@ test('VERSION needs nothing but its name', () => {
     env: new Map([['CNI_COMMAND', 'VERSION']]),
     stdin: Buffer.alloc(0),
     stdinUnreadable: false,
+    knowsParts: true,
   });
   assert.equal(version.command, 'VERSION');
 });

@@ -27,6 +27,7 @@ test('hello survives the way, with NULs and newlines in stdin', () => {
     ...hello({ CNI_ARGS: 'A=1;B=2=3' }),
     stdin: Buffer.from('{\0\n\u00fc}'),
     stdinUnreadable: true,
+    knowsParts: true,
   };
   const got = decodeHello(encodeHello(sent));
   assert.deepEqual(got, { ok: true, value: sent });

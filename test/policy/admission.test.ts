@@ -7,7 +7,7 @@ import type { Ip } from '../../types.ts';
 const IP = '10.42.1.2' as Ip;
 
 /** `pending` until it is decided. */
-const stateOf = async (promise: Promise<void>): Promise<string> => {
+const stateOf = async (promise: Promise<unknown>): Promise<string> => {
   const settled = promise.then(
     () => 'starts',
     () => 'refused',
