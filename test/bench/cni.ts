@@ -3,9 +3,10 @@
  * same foreign tables, interleaved pairs. Times are from exec to answer.
  */
 import { execFileSync } from 'node:child_process';
-import { ensureBuilt, isBuilt } from '../cluster/build.ts';
+import { ensureBuilt, isBuilt, targetFolder } from '../cluster/build.ts';
 import { type Lab, startLab, untilInstalled } from '../lab/lab.ts';
 import { type Namespace, newHost } from '../lab/namespace.ts';
+import { guardPods } from './guarded.ts';
 import { referenceLists, weftList } from './lists.ts';
 import { call, type List, newId, newSide, type Side, settled } from './plugin.ts';
 import { median, quantile, type Ratio, ratioOf } from './stats.ts';
@@ -54,10 +55,13 @@ const PODS = 100;
 
 type Pair = { readonly add: number; readonly del: number };
 
+/** The kernel takes the link away after weft's answer, and holds meanwhile the lock that the next ADD of either would wait for. */
 async function once(side: Side, round: number): Promise<Pair> {
   const pod = side.pods[round % side.pods.length] as Namespace;
   const id = newId();
-  return { add: await call(side, 'ADD', id, pod), del: await call(side, 'DEL', id, pod) };
+  const pair = { add: await call(side, 'ADD', id, pod), del: await call(side, 'DEL', id, pod) };
+  await settled(side);
+  return pair;
 }
 
 /** In turns, and each side first as often as the other. */
@@ -168,6 +172,7 @@ async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Pro
   await untilInstalled(node);
   say(`making pods, and ${services} Services in foreign tables`);
   const ours = await newSide(node.namespace, weftList(node), { pods: PODS, services });
+  await guardPods(lab, node, PODS);
   const ratios: Ratio[] = [];
   const all: Burst[] = [];
   try {
@@ -189,11 +194,16 @@ async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Pro
   }
 }
 
+/** To be called outside of the lab, which has no network to fetch modules by. */
+export async function prepareCni(say: (line: string) => void): Promise<void> {
+  if (hasGo()) await ensureBuilt(['cniPlugins'], say);
+}
+
 /** Inside a lab's namespaces. */
 export async function benchCni(options: CniBenchOptions): Promise<CniBench> {
-  if (!isBuilt('cniPlugins') && !hasGo())
+  if (!isBuilt('cniPlugins'))
     return { kind: 'skipped', reason: 'the reference plugins are built with Go, and there is none' };
-  const [plugins = ''] = await ensureBuilt(['cniPlugins'], options.say);
+  const plugins = targetFolder('cniPlugins');
   const lab = await startLab();
   try {
     return await measure(lab, plugins, options);

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
-import { benchCni, type CniBench, printBurst } from './cni.ts';
+import { benchCni, type CniBench, prepareCni, printBurst } from './cni.ts';
 import { benchJoin } from './join.ts';
 import { benchMemory, printMemory } from './memory.ts';
 import { benchPackets, printUpdate } from './packets.ts';
@@ -126,9 +126,11 @@ async function main(): Promise<number> {
     return fail(`--services must be 0 to 60000, not ${values.services}`);
   const reason = labUnavailable();
   if (reason !== undefined) return fail(`SKIP: ${reason}`);
+  const parts = positionals.length > 0 ? positionals.filter(isPart) : PARTS;
+  if (!inside() && parts.includes('cni')) await prepareCni(say);
   if (!inside()) return reenter([process.execPath, import.meta.filename, ...process.argv.slice(2)]);
   const reports: Record<string, unknown> = {};
-  for (const part of positionals.length > 0 ? positionals.filter(isPart) : PARTS) {
+  for (const part of parts) {
     const { value, lines } = await runPart(part, pairs, services);
     await clearLab();
     reports[part] = value;

@@ -35,6 +35,9 @@ export const newId = (): string => {
   return `bench${serial}-`.padEnd(64, 'c');
 };
 
+/** What Kubernetes calls a side's pods. */
+export const podName = (n: number): string => `bench${n}`;
+
 /** Pods beforehand: making a namespace takes longer than wiring it. */
 export async function newSide(
   host: Namespace,
@@ -58,7 +61,7 @@ export const settled = (side: Side): Promise<true> =>
   );
 
 async function callOne(
-  { driver, list }: Side,
+  { driver, list, pods }: Side,
   plugin: Plugin,
   command: string,
   id: string,
@@ -74,7 +77,7 @@ async function callOne(
       CNI_NETNS: pod.netns,
       CNI_IFNAME: 'eth0',
       CNI_PATH: dirname(plugin.binary),
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id.slice(0, 12)}`,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${podName(pods.indexOf(pod))}`,
     },
     stdin: JSON.stringify({
       ...plugin.config,

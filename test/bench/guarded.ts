@@ -1,0 +1,29 @@
+/** A policy that selects all pods of the bench: each ADD has to put its pod into a class before it answers. */
+import type { AgentPolicyReport } from '../../agent/policy.ts';
+import { NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
+import type { Lab, Member } from '../lab/lab.ts';
+import { until } from '../lab/wait.ts';
+import { podName } from './plugin.ts';
+
+const POLICY = {
+  metadata: { namespace: 'default', name: 'bench' },
+  spec: {
+    podSelector: { matchLabels: { app: 'bench' } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: 'bench' } } }], ports: [{ port: 8080 }] }],
+    policyTypes: ['Ingress'],
+  },
+};
+
+/** The API shows its pods long before a runtime makes them, as with a real kubelet. */
+export async function guardPods(lab: Lab, node: Member, pods: number): Promise<void> {
+  for (let n = 0; n < pods; n += 1)
+    lab.api.store.create(PODS, 'default', {
+      metadata: { name: podName(n), labels: { app: 'bench' } },
+      spec: { nodeName: node.name, containers: [{ name: 'c', image: 'i' }] },
+    });
+  lab.api.store.create(NETWORKPOLICIES, 'default', POLICY);
+  await until('the policy to be in force', async () => {
+    const policy = ((await node.status()) as { readonly policy?: AgentPolicyReport } | undefined)?.policy;
+    return (policy?.enabled && policy.policies === 1 && !policy.dirty) || undefined;
+  });
+}
