@@ -134,6 +134,25 @@ export const ensureImages = async (): Promise<readonly string[]> => {
   ];
 };
 
+/** What agnhost's porter shows on ports with TLS; nobody checks it. */
+const addCertificate = async (rootfs: string): Promise<void> => {
+  const [key, crt] = [join(rootfs, 'localhost.key'), join(rootfs, 'localhost.crt')];
+  const argv = [
+    'openssl',
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '36500',
+    '-subj',
+    '/CN=localhost',
+  ];
+  await must([...argv, '-keyout', key, '-out', crt]);
+  chmodSync(key, 0o644);
+};
+
 /** Archive of what Kubernetes' own tests run; the agnhost target must be built. Without dig where there is none. */
 export const ensureE2eImage = (): Promise<string> => {
   const spec = { name: E2E_IMAGE, entrypoint: ['/agnhost'], arguments: ['pause'] };
@@ -141,6 +160,7 @@ export const ensureE2eImage = (): Promise<string> => {
   return ensureImage(spec, [targetFolder('agnhost'), ...tools], async rootfs => {
     await fillAgnhost(rootfs);
     for (const tool of tools) await addTool(rootfs, tool);
+    await addCertificate(rootfs);
   });
 };
 
