@@ -32,7 +32,7 @@ static int lo_flags(int up, short *flags) {
 }
 
 static int enter(const char *path) {
-  int fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC) : (errno = ENOENT, -1);
+  int fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : (errno = ENOENT, -1);
   return fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
 }
 

@@ -50,6 +50,7 @@ test('a CNI_NETNS that is a pipe, a folder, a file or a namespace of another kin
     assert.equal(answer.json?.code, 5, answer.stdout);
     assert.match(answer.json?.msg ?? '', /cannot enter CNI_NETNS/);
     assert.equal((await call('DEL', { id, netns })).code, 0, netns);
+    assert.equal((await call('ADD', { id, netns, ifname: 'lo', argv0: 'loopback' })).json?.code, 5, netns);
   }
   assert.deepEqual(await remains(), []);
 });
