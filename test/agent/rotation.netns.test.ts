@@ -9,13 +9,12 @@ import { STATUS_SOCKET } from '../../constants.ts';
 import { generateKey } from '../../mesh/key.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
+import { program } from '../lab/node.ts';
 import { untilAnswers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
-import { until } from '../lab/wait.ts';
-
-const MAIN = join(import.meta.dirname, '..', '..', 'main.ts');
+import { PATIENCE, until } from '../lab/wait.ts';
 
 await enterLab(import.meta.filename);
 
@@ -65,7 +64,7 @@ const reached = (from: Pod, to: Pod): Promise<true> => untilAnswers(from, to.v4 
 const post = (m: Member, path: string): Promise<number> =>
   new Promise((resolve, reject) => {
     const socketPath = `/proc/${m.namespace.pid}/root${STATUS_SOCKET}`;
-    const call = request({ socketPath, path, method: 'POST', timeout: 5_000 }, response => {
+    const call = request({ socketPath, path, method: 'POST', timeout: 5_000 * PATIENCE }, response => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });
@@ -90,20 +89,15 @@ async function settled(m: Member, old: string): Promise<void> {
 
 test('no packet is lost while a node and then its peer change their keys', async () => {
   const before = [readKey(a), readKey(b)];
-  const others = assertLossless(pods[1], pods[2], 5, async () => {});
-  await assertLossless(pods[0], pods[1], 5, async () => {
-    await sleep(500);
-    await here([
-      process.execPath,
-      MAIN,
-      'rotate-key',
-      a.name,
-      b.name,
-      '--kubeconfig',
-      `${lab.dir}/kubeconfig`,
-    ]);
-  });
-  await others;
+  const rotated = Promise.withResolvers<void>();
+  await Promise.all([
+    assertLossless(pods[1], pods[2], 5, () => rotated.promise),
+    assertLossless(pods[0], pods[1], 5, async () => {
+      await sleep(500);
+      const command = ['rotate-key', a.name, b.name, '--kubeconfig', `${lab.dir}/kubeconfig`];
+      await here([process.execPath, ...program(), ...command]);
+    }).finally(rotated.resolve),
+  ]);
   for (const [i, m] of [a, b].entries()) {
     const old = before[i] as KeyFile;
     await settled(m, old.publicKey);

@@ -1,5 +1,6 @@
 /** A network and mount namespace held open by a sleeping process, and programs run inside it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { PATIENCE } from './wait.ts';
 
 export type Namespace = {
   /** Of the holder. */
@@ -16,6 +17,7 @@ export type Namespace = {
 export type RunOptions = {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Longer on a slow machine, as `until` waits longer there. */
   readonly timeoutMs?: number;
 };
 
@@ -43,7 +45,12 @@ function run(argv: readonly string[], { stdin = '', env, timeoutMs = 30_000 }: R
     const child = execFile(
       file,
       args,
-      { env: { ...process.env, ...env }, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 << 20 },
+      {
+        env: { ...process.env, ...env },
+        timeout: timeoutMs * PATIENCE,
+        killSignal: 'SIGKILL',
+        maxBuffer: 64 << 20,
+      },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
         else

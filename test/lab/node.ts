@@ -7,6 +7,7 @@ import { STATE_DIR, STATUS_SOCKET } from '../../constants.ts';
 import { type Namespace, newHost } from './namespace.ts';
 import type { Host } from './runtime.ts';
 import type { UnderlayAddress } from './underlay.ts';
+import { PATIENCE } from './wait.ts';
 
 export type LabNode = Host & {
   readonly name: string;
@@ -46,10 +47,10 @@ export type AgentStatus = {
 };
 
 /**
- * The agent's program, with Node's flags before it; a bundle where the sources take too long to start
+ * The program of agent and command, with Node's flags before it; a bundle where the sources take too long to start
  * (test/kernel), or where it shall run as in the image (test/bench/memory.ts).
  */
-const agentProgram = (): readonly string[] =>
+export const program = (): readonly string[] =>
   process.env.WEFT_LAB_AGENT?.split(' ') ?? [join(import.meta.dirname, '..', '..', 'main.ts')];
 
 /**
@@ -77,7 +78,7 @@ function makeDirectories(dir: string, number: number): void {
 function getStatus(pid: number): Promise<AgentStatus | undefined> {
   return new Promise(resolve => {
     const socketPath = `/proc/${pid}/root${STATUS_SOCKET}`;
-    const req = request({ socketPath, path: '/status', timeout: 2_000 }, response => {
+    const req = request({ socketPath, path: '/status', timeout: 2_000 * PATIENCE }, response => {
       let body = '';
       response.on('data', chunk => {
         body += chunk;
@@ -96,7 +97,7 @@ function agentOf(namespace: Namespace, dir: string, name: string, kubeconfig: st
     const all = { cniBinDir: join(dir, 'bin'), cniConfDir: join(dir, 'conf'), ...settings };
     writeFileSync(config, JSON.stringify(all));
     const log = openSync(logFile, 'a');
-    const argv = [process.execPath, ...agentProgram(), 'agent', '--node', as];
+    const argv = [process.execPath, ...program(), 'agent', '--node', as];
     const child = namespace.start([...argv, '--kubeconfig', kubeconfig, '--config', config], {
       stdio: ['ignore', log, log],
     });

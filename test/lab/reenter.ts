@@ -78,6 +78,9 @@ function signalInner(pid: number | undefined, signal: NodeJS.Signals): void {
   }
 }
 
+/** Which of a file's tests are asked for. */
+const CHOICE = /^--test-(?:name|skip)-pattern=/;
+
 /**
  * First line of a test file that needs a lab: outside, the file runs again inside and its results
  * are passed on; where that cannot be, it says so and ends.
@@ -86,5 +89,6 @@ export async function enterLab(file: string): Promise<void> {
   if (inside()) return;
   const reason = labUnavailable();
   if (reason !== undefined) throw new Error(reason);
-  process.exit(await reenter([process.execPath, file]));
+  const choice = process.execArgv.filter(word => CHOICE.test(word));
+  process.exit(await reenter([process.execPath, ...choice, file]));
 }
