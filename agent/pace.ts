@@ -3,7 +3,7 @@ import type { PeerMeasure } from '../mesh/state.ts';
 
 /** A silent peer, one whose packets come anyway, one in doubt, and one that has been away for a while. */
 const SILENT_MS = 5_000;
-const BUSY_MS = 30_000;
+export const BUSY_MS = 30_000;
 const DOUBT_MS = 1_000;
 const AWAY_MS = 5_000;
 const AWAY_AFTER_MS = 60_000;

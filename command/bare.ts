@@ -1,6 +1,6 @@
 /** `weft doctor --local`: this node looked at from outside its agent, which may be dead or was never there. Changes nothing. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { attempt, readKernelFacts } from '../agent/kernelfacts.ts';
 import { CONFLIST, otherConfigs } from '../cni/install.ts';
 import { type Config, defaults, parseConfig } from '../config.ts';
@@ -138,8 +138,8 @@ export async function gatherBare(
     attempt(() => kernel.routes.ours()),
   ]);
   const engine = engineOf(link, device);
-  // Ours is no stranger's.
-  const held = device === undefined ? udpHolder(config.listenPort) : undefined;
+  // Where there is a tunnel, the port is its own.
+  const held = link === undefined ? udpHolder(config.listenPort) : undefined;
   return {
     ...facts,
     ...(await lookAtHost(kernel, firewalls, held, config)),
@@ -188,6 +188,16 @@ async function openMachine(): Promise<Machine & { readonly close: () => Promise<
   return { kernel, firewalls: openFirewalls(), udpHolder, agentTrouble, close: () => kernel.close() };
 }
 
+const SOCKETS = '/var/run/wireguard';
+
+/** `wg` looks for wireguard-go's sockets at one place alone; in a pod the host's are elsewhere. Touches only the pod. */
+function showSockets(host: string): void {
+  const theirs = join(host, '/run/wireguard');
+  if (join(host, '/') === '/' || existsSync(SOCKETS) || !existsSync(theirs)) return;
+  mkdirSync(dirname(SOCKETS), { recursive: true });
+  symlinkSync(theirs, SOCKETS);
+}
+
 /** Rejects where this program cannot look at the machine at all. */
 export async function diagnoseBare(options: BareOptions): Promise<Diagnosis> {
   const machine = await openMachine().catch((error: unknown) => {
@@ -196,6 +206,7 @@ export async function diagnoseBare(options: BareOptions): Promise<Diagnosis> {
     );
   });
   try {
+    showSockets(options.host);
     const checks = bareChecks(await gatherBare(machine, options));
     return { node: options.node ?? 'this node', now: Date.now(), checks };
   } finally {

@@ -24,7 +24,10 @@ type ContainerState = {
 const LAST_WORDS = 600;
 
 const lastWords = (message: string | undefined): string => {
-  const words = message?.trim().replaceAll(/\s*\n\s*/g, '; ');
+  const words = message
+    ?.trim()
+    .replaceAll(/:\s*\n\s*/g, ': ')
+    .replaceAll(/\s*\n\s*/g, '; ');
   if (words === undefined || words === '') return '';
   return `: ${words.length > LAST_WORDS ? `…${words.slice(-LAST_WORDS)}` : words}`;
 };

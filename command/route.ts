@@ -70,6 +70,10 @@ const reportOf = ({ nodes }: MeshReport, node: string): StatusReport | undefined
 const isGateway = (report: StatusReport | undefined, ip: Ip): boolean =>
   report?.gateways.includes(ip) ?? false;
 
+/** On a node only its own agent is. */
+const notAsked = ({ kind }: MeshReport): string =>
+  kind === 'local' ? 'was not asked (with a kubeconfig all are)' : 'cannot be asked';
+
 function leaves(mesh: MeshReport, from: End, node: string): Step {
   const report = reportOf(mesh, node);
   if (from.link !== undefined)
@@ -78,7 +82,7 @@ function leaves(mesh: MeshReport, from: End, node: string): Step {
       result: 'ok',
       what: `leaves ${from.pod ?? 'the pod'} by ${from.link}, a port of ${BRIDGE}`,
     };
-  if (report === undefined) return { node, result: 'unknown', what: 'the agent there cannot be asked' };
+  if (report === undefined) return { node, result: 'unknown', what: `the agent there ${notAsked(mesh)}` };
   if (isGateway(report, from.ip)) return { node, result: 'ok', what: 'is sent by the node itself' };
   return { node, result: 'lost', what: `no pod there has ${from.ip}: nobody sends from it` };
 }
@@ -88,7 +92,7 @@ function arrives(mesh: MeshReport, to: End, node: string): Step {
   if (to.link !== undefined)
     return { node, result: 'ok', what: `goes by ${to.link} to ${to.pod ?? 'the pod'}` };
   if (report === undefined)
-    return { node, result: 'unknown', what: 'the agent there cannot be asked which pod has the address' };
+    return { node, result: 'unknown', what: `the agent there ${notAsked(mesh)} which pod has the address` };
   if (isGateway(report, to.ip)) return { node, result: 'ok', what: 'is for the node itself' };
   return { node, result: 'lost', what: `no pod there has ${to.ip}: the kernel answers “unreachable”` };
 }
@@ -117,7 +121,7 @@ function tunnel({ from, peer, reason }: Edge, ip: Ip): readonly Step[] {
 function between(mesh: MeshReport, from: string, to: End): readonly Step[] {
   const report = reportOf(mesh, from);
   if (report === undefined)
-    return [{ node: from, result: 'unknown', what: 'the agent there cannot be asked for its tunnels' }];
+    return [{ node: from, result: 'unknown', what: `the agent there ${notAsked(mesh)} for its tunnels` }];
   const edge = edgeOf(mesh.nodes, from, to.node ?? '');
   if (edge !== undefined) return tunnel(edge, to.ip);
   const excluded = report.excluded.find(e => e.node === to.node)?.reason;

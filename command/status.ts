@@ -1,5 +1,6 @@
 /** `weft status`: the mesh in a few lines, and what is wrong with it. */
 
+import { BUSY_MS } from '../agent/pace.ts';
 import type { StatusReport } from '../agent/report.ts';
 import { poolText } from '../cni/pools.ts';
 import { duration } from '../mesh/reasons.ts';
@@ -37,7 +38,9 @@ function peersText(s: Summary, paint: Paint): string {
 
 /** An established peer was so at its last answer, and nobody knows more. */
 function measuredText({ measured: { roundMs, oldestMs } }: Summary): string {
-  const round = roundMs === undefined ? '' : `silent peers every ${duration(roundMs)}; `;
+  const busy = Math.max(BUSY_MS, roundMs ?? 0);
+  const round =
+    roundMs === undefined ? '' : `silent peers every ${duration(roundMs)}, others every ${duration(busy)}; `;
   return oldestMs === undefined ? '-' : `${round}oldest answer ${duration(oldestMs)} ago`;
 }
 

@@ -12,13 +12,13 @@ import type {
   Verdict,
 } from './types.ts';
 
-/** `pod shop/web (10.42.1.7)`, `node n1 (10.42.1.1)`, `203.0.113.7 (no pod and no node)`. */
+/** `pod shop/web (10.42.1.7)`, `node n1 (10.42.1.1)`, `203.0.113.7 (no pod and no node known here)`. */
 function whoIs({ pods, nodes, unknown }: Cluster, ip: Ip): string {
   if (unknown.includes(ip)) return `${ip} (a pod of this node that is not known yet)`;
   const pod = pods.findLast(one => !one.done && !one.hostNetwork && one.ips.includes(ip));
   if (pod !== undefined) return `pod ${pod.key} (${ip})`;
   const node = nodes.find(one => one.addresses.includes(ip) || one.gateways.includes(ip));
-  return node === undefined ? `${ip} (no pod and no node)` : `node ${node.name} (${ip})`;
+  return node === undefined ? `${ip} (no pod and no node known here)` : `node ${node.name} (${ip})`;
 }
 
 const EXEMPT: Readonly<Record<Exemption, string>> = {

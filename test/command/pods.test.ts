@@ -23,7 +23,7 @@ test('an agent that ends at its start is told with what it said', () => {
         { state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 40s' } }, lastState: crashed },
       ],
     }),
-    'its pod weft-x is not running (CrashLoopBackOff): weft: the configuration has errors:; mtu: must be 1280 to 65535. See kubectl -n weft describe pod weft-x',
+    'its pod weft-x is not running (CrashLoopBackOff): weft: the configuration has errors: mtu: must be 1280 to 65535. See kubectl -n weft describe pod weft-x',
   );
   assert.match(
     absent({ containerStatuses: [{ state: crashed }] }) ?? '',
