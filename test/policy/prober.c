@@ -206,11 +206,17 @@ static void start(char **w, int keep) {
   p->keep = keep;
   p->end = now_ms() + atoi(w[4]);
   p->next = now_ms() + REPEAT_MS;
-  p->tag = (uint32_t)random() | 1;
-  /* A new one each time: the kernel remembers the connections of before. */
-  p->sport = 10000 + random() % 50000;
+  /* A new one each time, and no earlier one again: the kernel remembers the connections of before. */
+  static uint16_t serial;
+  if (serial == 0) serial = random();
+  p->tag = ((uint32_t)random() << 16) | ++serial; /* The lower half is a ping's id. */
+  p->sport = 10000 + serial % 50000;
   if (p->proto == UDP) {
     p->fd = socket(p->to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage own = {.ss_family = p->to.ss_family};
+    /* In the same place in both families. */
+    ((struct sockaddr_in *)&own)->sin_port = htons(p->sport);
+    bind(p->fd, (struct sockaddr *)&own, size_of(&own));
     connect(p->fd, (struct sockaddr *)&p->to, size_of(&p->to));
   }
   if (p->proto == TCP) open_tcp(p);
