@@ -1,6 +1,6 @@
 /** `weft doctor --local`: this node looked at from outside its agent, which may be dead or was never there. Changes nothing. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { attempt, readKernelFacts } from '../agent/kernelfacts.ts';
 import { CONFLIST, otherConfigs } from '../cni/install.ts';
 import { type Config, defaults, parseConfig } from '../config.ts';
@@ -191,11 +191,11 @@ async function openMachine(): Promise<Machine & { readonly close: () => Promise<
 const SOCKETS = '/var/run/wireguard';
 
 /** `wg` looks for wireguard-go's sockets at one place alone; in a pod the host's are elsewhere. Touches only the pod. */
-function showSockets(host: string): void {
-  const theirs = join(host, '/run/wireguard');
-  if (join(host, '/') === '/' || existsSync(SOCKETS) || !existsSync(theirs)) return;
-  mkdirSync(dirname(SOCKETS), { recursive: true });
-  symlinkSync(theirs, SOCKETS);
+function showSocket(host: string): void {
+  const [theirs, ours] = [join(host, '/run/wireguard', `${WG_LINK}.sock`), join(SOCKETS, `${WG_LINK}.sock`)];
+  if (join(host, '/') === '/' || existsSync(ours) || !existsSync(theirs)) return;
+  mkdirSync(SOCKETS, { recursive: true });
+  symlinkSync(theirs, ours);
 }
 
 /** Rejects where this program cannot look at the machine at all. */
@@ -206,7 +206,7 @@ export async function diagnoseBare(options: BareOptions): Promise<Diagnosis> {
     );
   });
   try {
-    showSockets(options.host);
+    showSocket(options.host);
     const checks = bareChecks(await gatherBare(machine, options));
     return { node: options.node ?? 'this node', now: Date.now(), checks };
   } finally {

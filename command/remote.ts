@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { ApiError, isForbidden } from '../discovery/api-error.ts';
 import { type Client, clientOf } from '../discovery/client.ts';
 import { type Access, findAccess } from '../discovery/kubeconfig.ts';
 import { type AgentRef, type Agents, parseAnswer } from './agents.ts';
@@ -34,6 +35,19 @@ const accessOf = (where: Where, env: Env, otherwise = ''): Promise<Access> =>
 export const openClient = async (where: Where, env: Env): Promise<Client> =>
   clientOf(await accessOf(where, env), TIMEOUT_MS);
 
+/** Without an answer of the API server. */
+const NOBODY =
+  'the API server does not answer. The tunnels do not need it; on a node, root asks the agent there: weft status';
+
+/** What the user can do about it. */
+function explained(error: unknown): never {
+  if (!(error instanceof ApiError)) throw error;
+  if (error.status === undefined) throw new Error(`${error.message}: ${NOBODY}`, { cause: error });
+  if (isForbidden(error))
+    throw new Error(`${error.message}: your user needs list on pods in that namespace`, { cause: error });
+  throw error;
+}
+
 /** Rejects with what is missing. */
 export async function openRemote(where: Where, env: Env): Promise<Agents> {
   const access = await accessOf(
@@ -47,7 +61,9 @@ export async function openRemote(where: Where, env: Env): Promise<Agents> {
 
   const read = async (): Promise<readonly AgentRef[]> => {
     const path = `/api/v1/namespaces/${encodeURIComponent(where.namespace)}/pods`;
-    const answer = (await client.get(path, { query: { labelSelector: SELECTOR } })) as { items?: Pod[] };
+    const answer = (await client.get(path, { query: { labelSelector: SELECTOR } }).catch(explained)) as {
+      items?: Pod[];
+    };
     const found = byNode(answer.items ?? []);
     if (found.length > 0) return found;
     throw new Error(
