@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 int sockets[SOCKETS] = {-1, -1, -1};
+int settings[2][2] = {{-1, -1}, {-1, -1}};
 static int own_fd;                 /* our own namespace, or -errno; 0 where nobody has looked */
 static int pod_fd = -1;            /* the pod's namespace */
 static int inside;                 /* whether we are in it */
@@ -44,11 +45,23 @@ int go(int to_pod) {
   return 0;
 }
 
+/*
+ * The kernel keeps each namespace's directory under the same name in one list, so finding it takes the longer the more
+ * pods there are: best done while nobody waits.
+ */
+static void open_settings(int of_pod) {
+  if (go(of_pod) < 0) return;
+  settings[of_pod][V6] = open("/proc/sys/net/ipv6", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (of_pod) settings[of_pod][V4] = open("/proc/sys/net/ipv4", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 void open_sockets(void) {
   if (sockets[HOST] >= 0 || own_fd <= 0) return;
   sockets[HOST] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   sockets[TABLES] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  open_settings(0);
   if (go(1) == 0) sockets[POD] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  open_settings(1);
   go(0);
 }
 

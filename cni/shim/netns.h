@@ -10,13 +10,17 @@ enum { POD, HOST, TABLES, SOCKETS };
 /* -1 each, until they are opened. */
 extern int sockets[SOCKETS];
 
+/* Directories ipv4 and ipv6 below /proc/sys/net, of the host (0) and of the pod (1); -1 where they are not open. */
+enum { V4, V6 };
+extern int settings[2][2];
+
 /* Opens CNI_NETNS, once. Payload of O: the number of our own namespace's descriptor or -errno, and that of the pod's. */
 void where(uint32_t numbers[2]);
 
 /* Into the pod's namespace, or back into our own. 0, or -errno. */
 int go(int to_pod);
 
-/* Once CNI_NETNS is open. A step of a program for one that cannot be opened is refused. */
+/* And the directories of settings, once CNI_NETNS is open. A step of a program for a socket that is not there is refused. */
 void open_sockets(void);
 
 /* What a socket's kernel has answered so far; how many bytes. */

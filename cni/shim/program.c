@@ -37,7 +37,9 @@ static int write_sysctl(int of_pod, char *data, size_t len) {
   if (error < 0) return error;
   if (n == len || n == 0 || *data == '/' || strstr(data, "..")) return -EINVAL;
   if (snprintf(path, sizeof path, "/proc/sys/net/%s", data) >= (int)sizeof path) return -EINVAL;
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int v6 = !strncmp(data, "ipv6/", 5), known = v6 || !strncmp(data, "ipv4/", 5);
+  int dir = known ? settings[of_pod][v6 ? V6 : V4] : -1;
+  int fd = dir >= 0 ? openat(dir, data + 5, O_WRONLY | O_CLOEXEC) : open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return -errno;
   int result = write_all(fd, data + n + 1, len - n - 1) < 0 ? -errno : 0;
   close(fd);
