@@ -22,10 +22,12 @@ const networkReason = (node: string, outcome: Outcome | undefined): string | und
 const engineReason = (outcome: Outcome | undefined): string | undefined =>
   outcome?.engine.kind === 'none' ? outcome.engine.reason : undefined;
 
-const stepsReason = (outcome: Outcome | undefined): string | undefined =>
-  outcome === undefined || outcome.errors.length === 0
-    ? undefined
-    : outcome.errors.map(e => `${e.step}: ${e.message}`).join('; ');
+/** What engineReason says already is not said twice. */
+function stepsReason(outcome: Outcome | undefined): string | undefined {
+  const said = engineReason(outcome);
+  const errors = (outcome?.errors ?? []).filter(e => e.message !== said);
+  return errors.length === 0 ? undefined : errors.map(e => `${e.step}: ${e.message}`).join('; ');
+}
 
 /**
  * Parts of readiness. A lost API server is told but holds nothing up: pods can be wired without it.

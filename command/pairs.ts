@@ -15,7 +15,13 @@ type Told = {
 /** One agent's answer, or why there is none. */
 type End<P> = {
   readonly node: string;
-  readonly report: { readonly publicKey?: string | undefined; readonly peers: readonly P[] } | undefined;
+  readonly report:
+    | {
+        readonly publicKey?: string | undefined;
+        readonly engine?: { readonly kind: string } | undefined;
+        readonly peers: readonly P[];
+      }
+    | undefined;
   readonly error: string | undefined;
 };
 
@@ -33,6 +39,8 @@ const NOW_MS = 20_000;
 function otherSide<P extends Told>(from: string, peer: P, other: End<P> | undefined): string | undefined {
   if (other === undefined) return undefined;
   if (other.report === undefined) return `the agent on ${peer.node} cannot be asked either: ${other.error}`;
+  if (other.report.engine?.kind === 'none')
+    return `${peer.node} has no WireGuard now: see what is said of it`;
   const back = other.report.peers.find(p => p.node === from);
   if (back === undefined) return `${peer.node} does not have ${from} among its peers: see weft status on it`;
   if (

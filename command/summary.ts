@@ -106,8 +106,10 @@ export function summarize(mesh: MeshReport): Summary {
     error === undefined ? [] : [{ node, about: 'agent', message: error }],
   );
   const peers = edgesOf(mesh.nodes);
+  // Without a WireGuard of its own a node reaches nobody, which is said once.
+  const mute = new Set(nodes.filter(n => n.report.engine.kind === 'none').map(n => n.node));
   const broken = peers.flatMap(({ from, peer, reason }): Trouble[] =>
-    peer.state === 'established'
+    peer.state === 'established' || mute.has(from)
       ? []
       : [{ node: from, about: `peer ${peer.node}`, message: `${peer.state}: ${reason}` }],
   );

@@ -61,6 +61,15 @@ function alone({ status }: NodeFacts): Check {
 function reachability(facts: NodeFacts): readonly Check[] {
   const { peers } = facts.status;
   const bad = broken(peers);
+  if (facts.status.engine.kind === 'none')
+    return [
+      {
+        id: 'udp reachability',
+        grade: 'info',
+        what: `nobody of ${peers.length} peers can be reached while this node has no WireGuard`,
+        cure: undefined,
+      },
+    ];
   if (peers.length === 0)
     return [{ id: 'udp reachability', grade: 'info', what: 'this node has no peers', cure: undefined }];
   if (bad.length === 0)

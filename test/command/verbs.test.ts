@@ -45,6 +45,19 @@ test('a full podCIDR is trouble of its node, with what to do', async () => {
   );
 });
 
+test('a node without WireGuard is said once, not as trouble with each of its peers, and the others know', async () => {
+  const mute = {
+    ...agents(),
+    get: async (node: string, path: string): Promise<unknown> => {
+      const report = (await agents().get(node, path)) as object;
+      return node === 'node1' ? { ...report, engine: { kind: 'none', reason: 'no module' } } : report;
+    },
+  };
+  const { out } = await said(['status'], { agents: async () => mute });
+  assert.doesNotMatch(out, /node1, peer/);
+  assert.match(out, /node3, peer node1: retrying: .*; node1 has no WireGuard now: see what is said of it/);
+});
+
 test('status on a node speaks of that node', async () => {
   golden(file('status.local.txt'), (await said(['status'], local)).out);
 });

@@ -134,6 +134,15 @@ const stories: Readonly<Record<string, Change<NodeFacts>>> = {
     guarded: undefined,
     node: undefined,
   },
+  'no WireGuard: its peers are no matter of UDP': {
+    status: status({
+      engine: { kind: 'none', reason: 'there is no wireguard-go' },
+      peers: [
+        { node: 'node2', state: 'retrying', mtu: 1420 },
+        { node: 'node3', state: 'retrying', mtu: 1420 },
+      ],
+    }),
+  },
   'settings that changed': {
     settings: { path: '/etc/weft/config.json', error: undefined, changed: ['mtu', 'logLevel'] },
   },
