@@ -12,7 +12,7 @@ import { addPod, type Pod } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
 import { buildProber, startProber } from '../policy/prober.ts';
 import { NAMESPACES, rawPod, rawPolicy } from './policy.ts';
-import { inTurns, sentBy } from './slices.ts';
+import { inTurns, ranMs, sentBy } from './slices.ts';
 import { quantile, type Ratio, ratioOf } from './stats.ts';
 
 export type Update = {
@@ -135,23 +135,27 @@ type Ends = { readonly client: Pod; readonly server: Pod; readonly at: Member; r
 const hostLink = ({ result }: Pod): string =>
   result.interfaces.find(({ name, sandbox }) => !sandbox && name.startsWith(VETH_PREFIX))?.name ?? '';
 
+type Running = { readonly sender: number | undefined; readonly end: () => void };
+
 /** Until it is ended. */
-async function begin({ client, server, program }: Ends, { command }: Stream): Promise<() => void> {
+async function begin({ client, server, program }: Ends, { command }: Stream): Promise<Running> {
   const to = server.v4 ?? '';
   if (command === undefined) {
     const echo = await startProber(server.namespace, program);
     const caller = client.namespace.start([program, 'rate', to, '80', FOREVER]);
-    return () => {
+    const end = (): void => {
       caller.kill('SIGKILL');
       echo.end();
     };
+    return { sender: caller.pid, end };
   }
   const listening = server.namespace.start(['iperf3', '-s', '-1']);
   await sleep(300);
   const calling = client.namespace.start([...command, to, '-t', FOREVER]);
-  return () => {
+  const end = (): void => {
     for (const one of [calling, listening]) one.kill('SIGKILL');
   };
+  return { sender: calling.pid, end };
 }
 
 /** The hook that asks the policies, taken off and put back as it was; its agent must be away, which would mend it. */
@@ -173,17 +177,24 @@ async function compare(
   ends: Ends,
   hooks: readonly ((on: boolean) => Promise<unknown>)[],
   pairs: number,
-): Promise<Ratio> {
-  const end = await begin(ends, stream);
+): Promise<readonly Ratio[]> {
+  const { sender, end } = await begin(ends, stream);
   try {
     await sleep(1_000);
     const link = hostLink(ends.server);
-    const { on, off } = await inTurns(
+    const { byClock, byProcessor } = await inTurns(
       pairs,
-      () => sentBy(ends.at.namespace, link)[stream.field] / stream.size,
+      () => ({
+        count: sentBy(ends.at.namespace, link)[stream.field] / stream.size,
+        ranMs: ranMs(sender),
+      }),
       way => Promise.all(hooks.map(turn => turn(way))),
     );
-    return ratioOf(`${stream.what}, ${label} / none`, stream.unit, on, off);
+    const what = `${stream.what}, ${label} / none`;
+    return [
+      ratioOf(what, stream.unit, byClock.on, byClock.off),
+      ratioOf(`${what}, by the sender’s processor time`, stream.unit, byProcessor.on, byProcessor.off),
+    ];
   } finally {
     end();
     await sleep(200);
@@ -276,9 +287,10 @@ export async function benchPackets(pairs: number, say: (line: string) => void): 
       await Promise.all(nodes.map(one => one.stop()));
       const hooks = await Promise.all(nodes.map(hookOf));
       const label = `${count} policies`;
-      for (const stream of STREAMS) ratios.push(await compare(label, stream, near, hooks.slice(0, 1), pairs));
+      for (const stream of STREAMS)
+        ratios.push(...(await compare(label, stream, near, hooks.slice(0, 1), pairs)));
       if (count === COUNTS.at(-1))
-        ratios.push(await compare(`${label}, through the tunnel`, STREAMS[0], far, hooks, pairs));
+        ratios.push(...(await compare(`${label}, through the tunnel`, STREAMS[0], far, hooks, pairs)));
       for (const one of nodes) one.start();
       await Promise.all(nodes.map(one => settled(one, policies)));
       say(`${count} policies: done`);

@@ -18,28 +18,41 @@ export function sentBy({ pid }: Namespace, link: string): Sent {
   return { bytes: words[8] ?? Number.NaN, packets: words[9] ?? Number.NaN };
 }
 
-export type Slices = { readonly on: readonly number[]; readonly off: readonly number[] };
+/** What has been counted so far, and milliseconds of a processor that the program which sends has had. */
+export type Reading = { readonly count: number; readonly ranMs: number };
+
+/** Of a program with one thread. */
+export const ranMs = (pid: number | undefined): number =>
+  Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+
+type Rates = { readonly on: number[]; readonly off: number[] };
+
+/** Counts a second: of the clock, and of the sender's processor, of which others take nothing. */
+export type Slices = { readonly byClock: Rates; readonly byProcessor: Rates };
 
 /** After a switch, until queues hold what came after it. */
 const SETTLE_MS = 10;
 const SLICE_MS = 100;
 
-/** A second's worth of `read`, for each slice; of every two pairs one begins with either side. */
+/** Of every two pairs one begins with either side. */
 export async function inTurns(
   pairs: number,
-  read: () => number,
+  read: () => Reading,
   turn: (on: boolean) => Promise<unknown>,
 ): Promise<Slices> {
-  const rates: Record<'on' | 'off', number[]> = { on: [], off: [] };
+  const slices: Slices = { byClock: { on: [], off: [] }, byProcessor: { on: [], off: [] } };
   const slice = async (side: 'on' | 'off'): Promise<void> => {
     await turn(side === 'on');
     await sleep(SETTLE_MS);
     const [begin, before] = [performance.now(), read()];
     await sleep(SLICE_MS);
-    rates[side].push(((read() - before) * 1e3) / (performance.now() - begin));
+    const [end, after] = [performance.now(), read()];
+    const count = 1e3 * (after.count - before.count);
+    slices.byClock[side].push(count / (end - begin));
+    slices.byProcessor[side].push(count / (after.ranMs - before.ranMs));
   };
   for (let n = 0; n < pairs; n += 1)
     for (const side of n % 2 === 0 ? (['on', 'off'] as const) : (['off', 'on'] as const)) await slice(side);
   await turn(true);
-  return rates;
+  return slices;
 }
