@@ -170,9 +170,15 @@ const order = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 export const compareIps = (a: Ip, b: Ip): number =>
   familyOf(a) - familyOf(b) || order(ipToNumber(a), ipToNumber(b));
 
-/** IPv4 first, then by network, the larger network first. */
-export const compareCidrs = (a: Cidr, b: Cidr): number =>
-  compareIps(networkOf(a), networkOf(b)) || prefixLength(a) - prefixLength(b);
+/** Text whose UTF-16 order is that of networks: IPv4 first, then by network, the larger network first. */
+export const cidrOrder = remember((cidr: Cidr): string => {
+  const number = ipToNumber(networkOf(cidr)).toString(16).padStart(32, '0');
+  return `${familyOf(cidr)}${number}${String(prefixLength(cidr)).padStart(3, '0')}`;
+});
+
+const textOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+export const compareCidrs = (a: Cidr, b: Cidr): number => textOrder(cidrOrder(a), cidrOrder(b));
 
 /** The largest network that begins at `first` and ends at or before `last`. */
 function largest(family: Family, first: bigint, last: bigint): number {

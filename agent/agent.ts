@@ -140,8 +140,8 @@ export async function runAgent({
     dump: () => kernel.wg.dump(WG_LINK),
     onChange: change => {
       sayChange(log, change);
-      // A pass looks a silent peer's name up again.
-      if (change.after.state !== 'established') mark();
+      // It is given another endpoint where there is one, and its name is looked up again. Those that never were reached can wait.
+      if (change.before.state === 'established') mark();
     },
   });
   const paths = openPaths({

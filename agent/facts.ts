@@ -5,6 +5,7 @@ import { findCandidates } from '../discovery/candidates.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Candidate } from '../discovery/types.ts';
 import { aggregate, parseEndpoint } from '../ip.ts';
+import { networksOf } from '../mesh/networks.ts';
 import type { MeshFacts, MeshSettings, PathLimit } from '../mesh/types.ts';
 import type { Address, Kernel, Link, Route } from '../platform/linux/types.ts';
 import type { Cidr, Ip, PublicKey } from '../types.ts';
@@ -46,7 +47,7 @@ export const factsOf = (
 });
 
 const clusterRanges = (config: Config, discovery: Discovery): readonly Cidr[] =>
-  aggregate([...config.clusterCidrs, ...discovery.facts().flatMap(node => node.podCidrs)]);
+  aggregate([...config.clusterCidrs, ...networksOf(discovery.facts())]);
 
 /** Candidates whose own packets would leave by the tunnel are reached by it too, and would nest it into itself. */
 async function throughTunnel(kernel: Kernel, ips: readonly Ip[]): Promise<ReadonlySet<Ip>> {

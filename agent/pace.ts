@@ -30,14 +30,15 @@ export function paceOf(m: PeerMeasure, busy: boolean, peers: number, now: number
 
 type Due = { readonly name: string; readonly dueAt: number };
 
-const SPACING_MS = 1_000 / PER_SECOND;
+/** Between two questions to anybody. */
+export const SPACING_MS = 1_000 / PER_SECOND;
 
 /** Longest sleep, for the looks at the device. */
 const MOST_MS = 5_000;
 
 /** Who is asked now, if anybody is due, and in how many milliseconds to look again. */
 export function nextAsk(
-  peers: readonly Due[],
+  peers: Iterable<Due>,
   now: number,
 ): { readonly name: string | undefined; readonly waitMs: number } {
   let first: Due | undefined;

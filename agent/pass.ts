@@ -1,5 +1,4 @@
 /** One pass of the loop: read the rooms, plan, apply, publish, install. */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import { WG_LINK } from '../constants.ts';
@@ -146,15 +145,20 @@ async function applyMesh(
   { key, change: nextKey, accepted, rotated }: KeyOrder,
 ): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
-  const [links, addresses] = await Promise.all([kernel.links.list(), kernel.addresses.list()]);
-  const defaults = await kernel.routes.defaults();
-  const change = whereabouts.look(addresses, defaults);
-  const mtu = tunnelMtu(config, links, defaults);
+  const [links, addresses, routes] = await Promise.all([
+    kernel.links.list(),
+    kernel.addresses.list(),
+    kernel.routes.read(),
+  ]);
+  const change = whereabouts.look(addresses, routes.defaults);
+  const mtu = tunnelMtu(config, links, routes.defaults);
   const { synced } = discovery.state();
   const limits = await deps.paths.limits(discovery.facts(), mtu);
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
-  let outcome = await deps.mesh.reconcile({ facts, key, publication, sweep: synced, moved: change.moved });
+  const { moved } = change;
+  const read = { facts, key, publication, sweep: synced, moved, routes: routes.ours };
+  let outcome = await deps.mesh.reconcile(read);
   tellPeers(deps, change);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
@@ -212,9 +216,7 @@ export function newPass(deps: PassDeps): Pass {
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
       deps.discovery.event('WeftTrouble', sentence);
     noteMended(outcome.mended);
-    await turn();
-    measure(outcome);
-    await turn();
+    await measure(outcome);
     deps.paths.follow(outcome.plan);
     giveUp(deps, outcome);
     if (heldByOlder(deps, outcome) && deps.identity.renew('an older Node holds the key of this one'))

@@ -204,8 +204,9 @@ export function openPaths(options: PathsOptions): Paths {
     const measures = options.measures();
     for (const peer of plan?.peers ?? []) {
       const m = measures.get(peer.node);
-      const path = reachedBy(known(peer.publicKey), m?.endpoint, now());
-      if (!busy.has(peer.publicKey)) paths.set(peer.publicKey, path);
+      const before = paths.get(peer.publicKey);
+      const path = reachedBy(before ?? newPath(now()), m?.endpoint, now());
+      if (path !== before && !busy.has(peer.publicKey)) paths.set(peer.publicKey, path);
       const due = m?.state === 'established' && isDue(path, m.txBytes, now()) && m.endpoint !== undefined;
       if (due && !busy.has(peer.publicKey) && busy.size < AT_ONCE) begin(peer, m);
     }

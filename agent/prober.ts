@@ -6,7 +6,7 @@ import type { Heard, Probes } from '../mesh/probe.ts';
 import { heardFrom, looked, newMeasure, type PeerMeasure, probed, settle } from '../mesh/state.ts';
 import type { MeshPlan, PeerPlan } from '../mesh/types.ts';
 import type { WgDevice } from '../platform/linux/types.ts';
-import { nextAsk, paceOf } from './pace.ts';
+import { nextAsk, paceOf, SPACING_MS } from './pace.ts';
 import { type PingAnswer, type PingQuestion, pingPeers } from './ping.ts';
 
 /** The device is looked at so often, and not more often than every LOOK_MIN_MS, however many questions there are. */
@@ -55,6 +55,7 @@ export type ProberOptions = {
 };
 
 type Peer = {
+  readonly name: string;
   readonly plan: PeerPlan;
   readonly measure: PeerMeasure;
   readonly dueAt: number;
@@ -67,6 +68,8 @@ type Peer = {
   readonly plain: boolean;
 };
 
+const SAME: Partial<Peer> = {};
+
 export function startProber(options: ProberOptions): Prober {
   const now = options.now ?? (() => performance.now());
   const wall = options.wall ?? Date.now;
@@ -74,12 +77,14 @@ export function startProber(options: ProberOptions): Prober {
   const byGateway = new Map<string, string>();
   let planned: MeshPlan | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let wakeAt = Number.POSITIVE_INFINITY;
+  let askedAt = Number.NEGATIVE_INFINITY;
   let stopped = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
 
-  const set = (name: string, measure: PeerMeasure, change: Partial<Peer> = {}): void => {
+  const set = (name: string, measure: PeerMeasure, change: Partial<Peer> = SAME): void => {
     const peer = peers.get(name);
-    if (peer === undefined) return;
+    if (peer === undefined || (measure === peer.measure && change === SAME)) return;
     peers.set(name, { ...peer, ...change, measure });
     if (measure.state !== peer.measure.state)
       options.onChange({ peer: peer.plan, before: peer.measure, after: measure, now: now() });
@@ -112,7 +117,7 @@ export function startProber(options: ProberOptions): Prober {
     // An answer that was long awaited, and a loss, are both asked after at once.
     const dueAt = Math.min(after.dueAt, now() + paceOf(next, after.busy, peers.size, now()));
     set(name, next, { dueAt, plain: after.terse && (rttMs === undefined) !== peer.plain });
-    arm();
+    wake(dueAt);
   };
 
   const look = (device: WgDevice): void => {
@@ -144,30 +149,46 @@ export function startProber(options: ProberOptions): Prober {
     );
   };
 
-  const queue = () => [...peers.values()].map(peer => ({ name: peer.plan.node, dueAt: peer.dueAt }));
-
+  /** The one look over all peers; answers and new peers only bring the next one forward. */
   const tick = (): void => {
+    wakeAt = Number.POSITIVE_INFINITY;
     lookIfDue();
-    const { name } = nextAsk(queue(), now());
-    if (name !== undefined) void ask(name);
-    arm();
+    const { name, waitMs } = nextAsk(peers.values(), now());
+    if (name !== undefined) {
+      askedAt = now();
+      void ask(name);
+    }
+    wake(now() + waitMs);
   };
 
-  function arm(): void {
+  function wake(at: number): void {
+    const when = Math.max(at, askedAt + SPACING_MS);
+    if (stopped || when >= wakeAt) return;
     clearTimeout(timer);
-    if (stopped) return;
-    timer = setTimeout(tick, nextAsk(queue(), now()).waitMs);
+    wakeAt = when;
+    timer = setTimeout(tick, Math.max(0, when - now()));
     timer.unref();
   }
 
   const add = (plan: PeerPlan): void => {
     const measure = newMeasure(now());
-    peers.set(plan.node, { plan, measure, dueAt: now(), probes: 0, busy: false, terse: false, plain: false });
+    peers.set(plan.node, {
+      name: plan.node,
+      plan,
+      measure,
+      dueAt: now(),
+      probes: 0,
+      busy: false,
+      terse: false,
+      plain: false,
+    });
   };
 
   const follow = (plan: MeshPlan): void => {
-    planned = plan;
+    // An address that was not there at the last call may be there now.
     probes.listen(plan.self.gateways);
+    if (plan === planned) return;
+    planned = plan;
     const wanted = new Map(plan.peers.map(peer => [peer.node, peer]));
     for (const name of peers.keys()) if (!wanted.has(name)) peers.delete(name);
     byGateway.clear();
@@ -176,18 +197,18 @@ export function startProber(options: ProberOptions): Prober {
       const known = peers.get(peer.node);
       if (known?.plan.publicKey !== peer.publicKey) fresh.push(peer.node);
       if (known === undefined) add(peer);
-      else peers.set(peer.node, { ...known, plan: peer });
+      else if (known.plan !== peer) peers.set(peer.node, { ...known, plan: peer });
       for (const gateway of peer.gateways) byGateway.set(gateway, peer.node);
     }
     for (const name of fresh.slice(0, AT_ONCE)) void ask(name);
-    arm();
+    if (fresh.length > 0) wake(now());
   };
 
   const askAll = (): void => {
     for (const name of peers.keys()) void ask(name);
   };
 
-  arm();
+  wake(now());
   return {
     measures: () => {
       for (const { plan, measure } of peers.values()) set(plan.node, settle(measure, now()));

@@ -1,4 +1,5 @@
 /** What the agent answers over HTTP: health, readiness, status, metrics. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { OtherConfigs } from '../cni/install.ts';
 import type { CniServer } from '../cni/server.ts';
 import { WG_LINK } from '../constants.ts';
@@ -57,13 +58,15 @@ const healthz = (s: ReportSources): Answer =>
     ? text(`a pass has been running for ${Math.round(s.stuckFor() / 1000)} s`, 503)
     : text('ok');
 
-/** Peers measured afresh: the device is read at each question. */
+/** Peers measured afresh: the device is read at each question. With pauses for the event loop, since there may be a thousand. */
 async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
   const outcome = s.outcome();
   if (outcome === undefined) return [];
   // An engine that hangs is told of by the passes; what is remembered of the peers can be said all the same.
   const device = await s.kernel.wg.dump(WG_LINK).catch(() => undefined);
+  await turn();
   if (device !== undefined) s.prober.look(device);
+  await turn();
   return peerStatuses(outcome.plan, device, s.prober.measures(), s.discovery.facts(), s.prober.now());
 }
 

@@ -15,7 +15,7 @@ import { MAC_CURE } from './strangers.ts';
 
 export type HostView = {
   readonly links: ReadonlyMap<string, Link>;
-  /** Routes by pods' links. */
+  /** Routes by pods' links: as they are, and as their keys. */
   readonly podRoutes: readonly Route[];
   readonly routes: ReadonlySet<string>;
   readonly neighbours: ReadonlySet<string>;
@@ -31,10 +31,11 @@ export async function viewHost(kernel: LinuxKernel): Promise<HostView> {
     kernel.routes.ours(),
     kernel.neighbours.permanent(),
   ]);
+  const podRoutes = routes.filter(route => route.link?.startsWith(VETH_PREFIX));
   return {
     links: new Map(links.map(link => [link.name, link])),
-    podRoutes: routes.filter(route => route.link?.startsWith(VETH_PREFIX)),
-    routes: new Set(routes.map(routeKey)),
+    podRoutes,
+    routes: new Set(podRoutes.map(routeKey)),
     neighbours: new Set(neighbours.map(neighbourKey)),
   };
 }

@@ -32,9 +32,18 @@ const toNode = (fact: NodeFact) => ({
   spec: { podCIDRs: fact.podCidrs },
 });
 
+const lines = new WeakMap<NodeFact, string>();
+
+/** Facts are exchanged and never changed: of a thousand Nodes only those are printed that are new. */
+function lineOf(fact: NodeFact): string {
+  const line = lines.get(fact) ?? JSON.stringify(toNode(fact));
+  lines.set(fact, line);
+  return line;
+}
+
 /** One Node a line, so that a person can read it. */
 export const printState = (facts: readonly NodeFact[]): string =>
-  `{"version":${VERSION},"items":[\n${facts.map(fact => JSON.stringify(toNode(fact))).join(',\n')}\n]}\n`;
+  `{"version":${VERSION},"items":[\n${facts.map(lineOf).join(',\n')}\n]}\n`;
 
 type Stored = { readonly version?: unknown; readonly items?: unknown };
 

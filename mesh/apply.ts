@@ -2,7 +2,6 @@
  * Thin appliers: each reads one kind of thing from the kernel, compares it with the plan and
  * touches only what differs. Each returns the number of changes it made.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import { BRIDGE, BRIDGE_MAC, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Link, LinkChange, Route, WgChange, WgDevice } from '../platform/linux/types.ts';
@@ -18,7 +17,7 @@ import {
 } from './links.ts';
 import { meshTable } from './nft.ts';
 import type { Round } from './rounds.ts';
-import { meshRoutes } from './routes.ts';
+import type { RouteTable } from './routetable.ts';
 import type { MeshPlan } from './types.ts';
 import { peerChanges, peerRemovals } from './wgpeers.ts';
 
@@ -102,47 +101,22 @@ export async function applySysctls(kernel: Kernel, plan: MeshPlan): Promise<numb
   return changes;
 }
 
-const routeKey = (route: Route): string => `${route.dst} ${route.kind} ${route.metric ?? 0}`;
-
-const sameRoute = (a: Route, b: Route): boolean => a.link === b.link && a.src === b.src && a.mtu === b.mtu;
-
-/** The pods' own routes are the cni room's. */
-const meshOwn = (route: Route): boolean => !route.link?.startsWith(VETH_PREFIX);
-
-const normal = (route: Route): Route =>
-  route.metric === undefined && route.dst.includes(':') && route.kind === 'unicast'
-    ? { ...route, metric: 1024 }
-    : route;
-
-const rendered = new WeakMap<MeshPlan, readonly Route[]>();
-
-/** Three steps of a pass want them; sorting a thousand nodes' takes milliseconds. */
-function routesOf(plan: MeshPlan): readonly Route[] {
-  const routes = rendered.get(plan) ?? meshRoutes(plan).map(normal);
-  rendered.set(plan, routes);
-  return routes;
-}
-
-/** With pauses in which the event loop turns: each part takes milliseconds where there are a thousand nodes. */
-async function routeDiff(kernel: Kernel, plan: MeshPlan) {
-  const ours = await kernel.routes.ours();
-  await turn();
-  const wanted = routesOf(plan);
-  await turn();
-  return diff(wanted, ours.filter(meshOwn).map(normal), routeKey, sameRoute);
-}
-
 /** Adds and changes; `kind` chooses the floor of unreachable routes or the tunnels above it. */
-export async function applyRoutes(kernel: Kernel, plan: MeshPlan, kind: Route['kind']): Promise<number> {
-  const { add, change } = await routeDiff(kernel, plan);
+export async function applyRoutes(
+  kernel: Kernel,
+  table: RouteTable,
+  plan: MeshPlan,
+  kind: Route['kind'],
+): Promise<number> {
+  const { add, change } = await table.diff(plan);
   const todo = [...add, ...change].filter(route => route.kind === kind);
   for (const route of todo) await kernel.routes.replace(route);
   return todo.length;
 }
 
 /** Removes routes that the plan does not have. */
-export async function sweepRoutes(kernel: Kernel, plan: MeshPlan): Promise<number> {
-  const { remove } = await routeDiff(kernel, plan);
+export async function sweepRoutes(kernel: Kernel, table: RouteTable, plan: MeshPlan): Promise<number> {
+  const { remove } = await table.diff(plan);
   for (const route of remove) await kernel.routes.remove(route);
   return remove.length;
 }

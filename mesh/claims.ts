@@ -57,8 +57,26 @@ const tooSmall = (node: NodeFact): Refusal | undefined => {
       };
 };
 
-/** Node name → why it cannot be a peer. `nodes` oldest first. */
+const sameClaim = (a: NodeFact, b: NodeFact | undefined): boolean =>
+  a === b || (a.name === b?.name && a.publicKey === b.publicKey && a.podCidrs.join() === b.podCidrs.join());
+
+let last: { readonly nodes: readonly NodeFact[]; readonly refused: ReadonlyMap<string, Refusal> } = {
+  nodes: [],
+  refused: new Map(),
+};
+
+/**
+ * Node name → why it cannot be a peer. `nodes` oldest first. Remembers: nodes move all the time, and what they claim
+ * changes seldom.
+ */
 export function claims(nodes: readonly NodeFact[]): ReadonlyMap<string, Refusal> {
+  const known =
+    nodes.length === last.nodes.length && nodes.every((node, n) => sameClaim(node, last.nodes[n]));
+  last = { nodes, refused: known ? last.refused : settle(nodes) };
+  return last.refused;
+}
+
+function settle(nodes: readonly NodeFact[]): ReadonlyMap<string, Refusal> {
   const keys = new Map<string, string>();
   const ledgers: { readonly 4: Ledger; readonly 6: Ledger } = { 4: [], 6: [] };
   const refused = new Map<string, Refusal>();

@@ -6,45 +6,46 @@
  * reason; the others are not touched by it.
  */
 import type { NodeFact } from '../discovery/types.ts';
-import { aggregate, compareCidrs, containsCidr, nthAddress, remember } from '../ip.ts';
-import type { Cidr, Ip } from '../types.ts';
+import { aggregate, compareCidrs, containsCidr, remember } from '../ip.ts';
+import type { Cidr, PublicKey } from '../types.ts';
 import { claims } from './claims.ts';
-import { rankEndpoints } from './rank.ts';
+import { networksOf } from './networks.ts';
+import { gatewayOf, peerPlans } from './peerplan.ts';
 import type { Exclusion, MeshFacts, MeshPlan, PeerPlan, Warning } from './types.ts';
+
+/** UTF-16 order: the same on every node, whatever its locale. */
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Older Nodes first: of two that claim the same, the older stays. */
 const byAge = (a: NodeFact, b: NodeFact): number =>
-  a.createdAt.localeCompare(b.createdAt) || a.uid.localeCompare(b.uid) || a.name.localeCompare(b.name);
+  order(a.createdAt, b.createdAt) || order(a.uid, b.uid) || order(a.name, b.name);
 
-const byNode = (a: { readonly node: string }, b: { readonly node: string }): number =>
-  a.node < b.node ? -1 : a.node > b.node ? 1 : 0;
-
-/** First usable address of a pod CIDR: the pods' gateway, and the node's address inside the mesh. */
-const gatewayOf = remember((cidr: Cidr): Ip => nthAddress(cidr, 1n));
+const byNode = (a: { readonly node: string }, b: { readonly node: string }): number => order(a.node, b.node);
 
 const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
-  aggregate(
-    facts.settings.clusterCidrs.length > 0
-      ? facts.settings.clusterCidrs
-      : facts.nodes.flatMap(node => node.podCidrs),
-  );
+  aggregate(facts.settings.clusterCidrs.length > 0 ? facts.settings.clusterCidrs : networksOf(facts.nodes));
 
-const limitTo = ({ limits }: MeshFacts, { publicKey }: NodeFact): Pick<PeerPlan, 'limit'> => {
-  const limit = publicKey && limits?.get(publicKey);
-  return limit === undefined || publicKey === undefined ? {} : { limit };
-};
+const keyed = new WeakMap<NodeFact, NodeFact>();
 
-const toPeer = (facts: MeshFacts, self: NodeFact | undefined, cluster: readonly Cidr[], node: NodeFact) =>
-  ({
-    node: node.name,
-    publicKey: node.publicKey as NonNullable<NodeFact['publicKey']>,
-    endpoints: rankEndpoints(node, self, facts.resolved, cluster),
-    allowedIps: [...node.podCidrs].sort(compareCidrs),
-    gateways: [...node.podCidrs].sort(compareCidrs).map(gatewayOf),
-    keepalive: self?.keepalive ?? facts.settings.keepalive,
-    path: { kind: 'direct' },
-    ...limitTo(facts, node),
-  }) satisfies PeerPlan;
+/** Our own Node with the key that we have, whatever it shows. */
+function withKey(node: NodeFact, publicKey: PublicKey): NodeFact {
+  const known = keyed.get(node);
+  if (known?.publicKey === publicKey) return known;
+  const made = { ...node, publicKey };
+  keyed.set(node, made);
+  return made;
+}
+
+/** For these cluster CIDRs, which seldom change: a podCIDR that none of them covers. */
+let outsideOf = '';
+let isOutside = (_cidr: Cidr): boolean => false;
+
+function outside(cluster: readonly Cidr[]): (cidr: Cidr) => boolean {
+  const text = cluster.join();
+  if (text !== outsideOf) isOutside = remember(cidr => !cluster.some(c => containsCidr(c, cidr)));
+  outsideOf = text;
+  return isOutside;
+}
 
 function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonly Cidr[]): Warning[] {
   const annotations = facts.nodes.flatMap(node =>
@@ -53,13 +54,12 @@ function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonl
       message: `annotation ${e.annotation}=${JSON.stringify(e.value)} is ignored: ${e.message}`,
     })),
   );
-  const outside = facts.nodes.flatMap(node =>
-    node.podCidrs
-      .filter(cidr => !cluster.some(c => containsCidr(c, cidr)))
-      .map(cidr => ({
-        node: node.name,
-        message: `podCIDR ${cidr} is outside clusterCidrs (${cluster.join(', ')}): add it to the setting clusterCidrs, or nothing keeps its packets from leaving in clear`,
-      })),
+  const outer = outside(cluster);
+  const uncovered = facts.nodes.flatMap(node =>
+    node.podCidrs.filter(outer).map(cidr => ({
+      node: node.name,
+      message: `podCIDR ${cidr} is outside clusterCidrs (${cluster.join(', ')}): add it to the setting clusterCidrs, or nothing keeps its packets from leaving in clear`,
+    })),
   );
   const silent = peers
     .filter(peer => peer.endpoints.length === 0)
@@ -75,22 +75,22 @@ function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonl
       message:
         'shows no weft.network/public-key any more: the last one stays in use while its tunnel lives; is its weft agent running?',
     }));
-  return [...annotations, ...gone, ...outside, ...silent].sort(byNode);
+  return [...annotations, ...gone, ...uncovered, ...silent].sort(byNode);
 }
 
 /** The plan of the node `facts.self.name`. */
 export function plan(facts: MeshFacts): MeshPlan {
   const nodes = facts.nodes
-    .map(node => (node.name === facts.self.name ? { ...node, publicKey: facts.self.publicKey } : node))
+    .map(node => (node.name === facts.self.name ? withKey(node, facts.self.publicKey) : node))
     .sort(byAge);
   const refused = claims(nodes);
   const self = nodes.find(node => node.name === facts.self.name);
   const cluster = clusterCidrs(facts);
   const accepted = nodes.filter(node => !refused.has(node.name));
-  const peers = accepted
-    .filter(node => node !== self)
-    .map(node => toPeer(facts, self, cluster, node))
-    .sort(byNode);
+  const { resolved, settings } = facts;
+  const around = { self, cluster, resolved, keepalive: self?.keepalive ?? settings.keepalive };
+  const others = accepted.filter(node => node !== self);
+  const peers = peerPlans(facts, around, others).sort(byNode);
   const excluded: Exclusion[] = [...refused].map(([node, refusal]) => ({ node, ...refusal })).sort(byNode);
   const own = self === undefined || refused.has(self.name) ? [] : [...self.podCidrs].sort(compareCidrs);
   return {

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { WG_LINK } from '../constants.ts';
 import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
-import type { Kernel, WgDevice } from '../platform/linux/types.ts';
+import type { Kernel, Route, WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import {
   applyAddresses,
@@ -22,6 +22,7 @@ import { deferringTo } from './heirs.ts';
 import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from './mended.ts';
 import { plan as makePlan } from './plan.ts';
 import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
+import { openRouteTable } from './routetable.ts';
 import type { MeshFacts, MeshPlan } from './types.ts';
 
 export type StepError = { readonly step: string; readonly message: string };
@@ -47,6 +48,8 @@ export type MeshInput = {
   readonly sweep: boolean;
   /** An address of this node is gone: engines that sent from it must choose another. */
   readonly moved?: boolean;
+  /** Our routes as just read. */
+  readonly routes?: readonly Route[];
 };
 
 export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outcome> };
@@ -54,7 +57,7 @@ export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outco
 export type MeshDeps = { readonly kernel: Kernel; readonly memos: TableMemos; readonly now: () => number };
 
 /** Runs steps one after the other, counts their changes by kind and collects their errors. */
-function stepper() {
+function stepper(changed: () => void) {
   const errors: StepError[] = [];
   let changes = 0;
   let made: Mended = {};
@@ -64,8 +67,10 @@ function stepper() {
     try {
       const count = await work();
       changes += count;
+      if (count > 0) changed();
       if (kind !== undefined) made = addMended(made, { [kind]: count });
     } catch (error) {
+      changed();
       errors.push({ step: name, message: error instanceof Error ? error.message : String(error) });
     }
   };
@@ -90,14 +95,24 @@ const hasHeirs = (plan: MeshPlan, { peers }: MeshMemory): boolean => {
 
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
+  const table = openRouteTable(kernel);
   let memory: MeshMemory = NO_MEMORY;
   let first = true;
+  let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
   /** Facts of the last pass, where all its steps succeeded. */
   let settled: MeshFacts | undefined;
 
-  const reconcile = async ({ facts, key, publication, sweep, moved }: MeshInput): Promise<Outcome> => {
-    const plan = makePlan(facts);
-    const { step, errors, changes, made } = stepper();
+  /** The same facts give the same plan, by which others know that nothing is new. */
+  const planOf = (facts: MeshFacts): MeshPlan => {
+    if (planned === undefined || !sameFacts(facts, planned.facts)) planned = { facts, plan: makePlan(facts) };
+    return planned.plan;
+  };
+
+  const reconcile = async (input: MeshInput): Promise<Outcome> => {
+    const { facts, key, publication, sweep, moved } = input;
+    const plan = planOf(facts);
+    table.is(input.routes);
+    const { step, errors, changes, made } = stepper(() => table.is(undefined));
     const steady = !moved && sameFacts(facts, settled);
     let undone = 0;
     let lost = 0;
@@ -108,9 +123,13 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     const applyAllPeers = async (): Promise<number> => {
       device = await kernel.wg.dump(WG_LINK);
       if (device === undefined) return 0;
+      // Each of these takes milliseconds where there are a thousand peers.
+      await turn();
       const peers = sweep ? plan : deferringTo(device, plan, now());
       if (lost === 0) undone = undonePeers(peers, device, memory);
+      await turn();
       const round = nextRound(peers, key.publicKey, device, memory, publication, first, now());
+      await turn();
       const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
       const applied = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
       device = { ...device, publicKey: key.publicKey };
@@ -122,10 +141,11 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     // A node with a new key waits for us, and cannot send meanwhile.
     if (!first && hasHeirs(plan, memory)) await step('peers', applyAllPeers);
     await step('fail-closed rules', () => applyRules(kernel, plan, memos), 'rules');
-    await step('unreachable routes', () => applyRoutes(kernel, plan, 'unreachable'), 'routes');
+    await step('unreachable routes', () => applyRoutes(kernel, table, plan, 'unreachable'), 'routes');
     await step('wireguard', async () => {
       lost = Number((await kernel.links.get(WG_LINK)) === undefined);
       engine = await ensureWireguard(kernel, WG_LINK, { mtu: plan.settings.mtu });
+      if (lost > 0) table.is(undefined);
       if (engine.kind === 'none') throw new Error(engine.reason);
       return 0;
     });
@@ -133,8 +153,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     await step('addresses', () => applyAddresses(kernel, plan), 'addresses');
     await step('sysctls', () => applySysctls(kernel, plan), 'sysctls');
     if (device === undefined) await step('peers', applyAllPeers);
-    await step('tunnel routes', () => applyRoutes(kernel, plan, 'unicast'), 'routes');
-    if (sweep) await step('old routes', () => sweepRoutes(kernel, plan), 'routes');
+    await step('tunnel routes', () => applyRoutes(kernel, table, plan, 'unicast'), 'routes');
+    if (sweep) await step('old routes', () => sweepRoutes(kernel, table, plan), 'routes');
     first = false;
     settled = errors.length === 0 ? facts : undefined;
     const mended = steady ? addMended(made(), { tunnel: lost, peers: undone }) : {};

@@ -125,8 +125,8 @@ export function nextRound(
   for (const peer of plan.peers) {
     const oldPeer = olds.get(peer.publicKey);
     const old = oldPeer && { actual: oldPeer, memory: before.peers.get(oldPeer.publicKey) };
-    const fresh = firstSight(ownKey, peer, publication, initial, now);
-    const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(fresh, old) : fresh);
+    const first = (): PeerMemory => firstSight(ownKey, peer, publication, initial, now);
+    const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(first(), old) : first());
     const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
     const choice = inherit(choose(peer, seen, there.get(peer.publicKey) ?? oldPeer, now), peer, old);
     if (choice.kind === 'wait') waits.push(choice.ms);

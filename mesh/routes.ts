@@ -1,6 +1,6 @@
 /** Plan → the node's routes outside the pods' own. Pure, sorted. */
 import { UNREACHABLE_METRIC, WG_LINK } from '../constants.ts';
-import { compareCidrs, familyOf } from '../ip.ts';
+import { cidrOrder, familyOf } from '../ip.ts';
 import type { Route } from '../platform/linux/types.ts';
 import type { MeshPlan } from './types.ts';
 
@@ -21,6 +21,7 @@ const tunnels = (plan: MeshPlan): Route[] =>
 
 /** All routes of the mesh; a family that this node has no podCIDR of gets none. */
 export const meshRoutes = (plan: MeshPlan): readonly Route[] =>
-  [...unreachable(plan), ...tunnels(plan)].sort(
-    (a, b) => compareCidrs(a.dst, b.dst) || a.kind.localeCompare(b.kind),
-  );
+  [...unreachable(plan), ...tunnels(plan)]
+    .map(route => ({ route, order: `${cidrOrder(route.dst)} ${route.kind}` }))
+    .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0))
+    .map(({ route }) => route);

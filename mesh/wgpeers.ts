@@ -5,7 +5,8 @@ import { leaving } from './heirs.ts';
 import type { MeshPlan, PeerPlan } from './types.ts';
 
 const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && [...a].sort().join() === [...b].sort().join();
+  a.length === b.length &&
+  (a.every((item, n) => item === b[n]) || [...a].sort().join() === [...b].sort().join());
 
 /**
  * The one change that a peer needs, if any. The keepalive comes with the endpoint or later:

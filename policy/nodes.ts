@@ -64,22 +64,31 @@ function membersOf({ cidr, excepts }: Block, places: Places): ReadonlyMap<Ip, re
 const same = (a: ReadonlyMap<Ip, unknown>, b: ReadonlyMap<Ip, unknown>): boolean =>
   a.size === b.size && [...a.keys()].every(ip => b.has(ip));
 
+/** Those that did not change are the same objects mostly. */
+const sameNodes = (a: readonly NodeFacts[], b: readonly NodeFacts[]): boolean =>
+  a.length === b.length &&
+  a.every((node, n) => node === b[n] || JSON.stringify(node) === JSON.stringify(b[n]));
+
 export function newNodes(): Nodes {
   const known = new Map<string, { readonly block: Block; group: Group }>();
-  let text = '';
   let last: readonly NodeFacts[] | undefined;
-  let places: Places = { 4: [], 6: [] };
-  const build = (block: Block): Group => ({ key: block.key, members: membersOf(block, places) });
+  let others: readonly NodeFacts[] = [];
+  let sorted: Places | undefined;
+  /** Only where a policy has a block: a large cluster's nodes move all the time. */
+  const places = (): Places => {
+    sorted ??= { 4: placesOf(others, 4), 6: placesOf(others, 6) };
+    return sorted;
+  };
+  const build = (block: Block): Group => ({ key: block.key, members: membersOf(block, places()) });
 
   return {
     update: (nodes, self) => {
       if (nodes === last) return;
       last = nodes;
-      const others = nodes.filter(node => node.name !== self);
-      const now = JSON.stringify(others);
-      if (now === text) return;
-      text = now;
-      places = { 4: placesOf(others, 4), 6: placesOf(others, 6) };
+      const now = nodes.filter(node => node.name !== self);
+      if (sameNodes(now, others)) return;
+      others = now;
+      sorted = undefined;
       for (const entry of known.values()) {
         const group = build(entry.block);
         if (!same(entry.group.members, group.members)) entry.group = group;

@@ -34,6 +34,8 @@ const PURE = [
   'constants.ts',
   'types.ts',
   'mesh/plan.ts',
+  'mesh/peerplan.ts',
+  'mesh/networks.ts',
   'mesh/claims.ts',
   'mesh/rank.ts',
   'mesh/routes.ts',

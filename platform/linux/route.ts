@@ -65,7 +65,7 @@ export const replaceRoute = (rt: Rtnl, route: Route, index: number | undefined):
 export const addRoute = (rt: Rtnl, route: Route, index: number | undefined): Promise<void> =>
   rt.change(`route ${route.dst}`, RTM.newRoute, FLAG.create | FLAG.excl, encodeRoute(route, index));
 
-type Parsed = { readonly route: Route; readonly protocol: number; readonly main: boolean };
+type Parsed = { readonly route: Route; readonly protocol: number };
 
 const mtuOf = (attrs: ReadonlyMap<number, Buffer>): number | undefined =>
   readU32(parseAttrs(attrs.get(RTA.metrics) ?? Buffer.alloc(0)).get(RTAX_MTU));
@@ -95,25 +95,63 @@ export function parseRoute(message: Buffer, names: ReadonlyMap<number, string>):
     ...(mtu !== undefined && { mtu }),
     ...(metric !== undefined && { metric }),
   };
-  const main = (readU32(attrs.get(RTA.table)) ?? message.readUInt8(4)) === TABLE_MAIN;
-  return { route, protocol: message.readUInt8(5), main };
+  return { route, protocol: message.readUInt8(5) };
 }
+
+type Cached = {
+  readonly parsed: Parsed | undefined;
+  readonly index: number;
+  readonly name: string | undefined;
+};
+
+/** Parsers that know what the last list had: of thousands of routes few change, and the same message is the same object. */
+function openParser() {
+  let known: ReadonlyMap<string, Cached> = new Map();
+  return async (
+    messages: readonly Buffer[],
+    names: ReadonlyMap<number, string>,
+  ): Promise<readonly Parsed[]> => {
+    const seen = new Map<string, Cached>();
+    const one = (message: Buffer): Parsed | [] => {
+      const text = message.toString('latin1');
+      const before = known.get(text);
+      if (before !== undefined && names.get(before.index) === before.name) {
+        seen.set(text, before);
+        return before.parsed ?? [];
+      }
+      const index = readU32(parseAttrs(message.subarray(12)).get(RTA.oif)) ?? 0;
+      const parsed = parseRoute(message, names);
+      seen.set(text, { parsed, index, name: names.get(index) });
+      return parsed ?? [];
+    };
+    const all = await flatMapInSlices(messages, one);
+    known = seen;
+    return all;
+  };
+}
+
+/** What is in the head alone: the rest of a foreign table need not be parsed. */
+const matters = (message: Buffer): boolean =>
+  message[4] === TABLE_MAIN && (message[5] === ROUTE_PROTOCOL || message[1] === 0);
 
 /** Routes of the socket's namespace. */
 export function routesOn(rt: Rtnl, indexes: Indexes): Routes {
-  const main = async (): Promise<readonly Parsed[]> => {
+  const parse = openParser();
+  const read: Routes['read'] = async () => {
     const messages = await rt.dump('list routes', RTM.getRoute, [head(0, NONE)]);
-    const names = await indexes.names();
-    const parsed = await flatMapInSlices(messages, message => parseRoute(message, names) ?? []);
-    return parsed.filter(({ main }) => main);
+    const main = await parse(messages.filter(matters), await indexes.names());
+    return {
+      ours: main.filter(p => p.protocol === ROUTE_PROTOCOL).map(p => p.route),
+      defaults: main
+        .filter(p => prefixLength(p.route.dst) === 0 && p.route.kind === 'unicast')
+        .map(p => ({ ...p.route, protocol: p.protocol })),
+    };
   };
   const indexOf = async (route: Route) => (route.link === undefined ? undefined : indexes.of(route.link));
   return {
-    ours: async () => (await main()).filter(p => p.protocol === ROUTE_PROTOCOL).map(p => p.route),
-    defaults: async () =>
-      (await main())
-        .filter(p => prefixLength(p.route.dst) === 0 && p.route.kind === 'unicast')
-        .map(p => ({ ...p.route, protocol: p.protocol })),
+    read,
+    ours: async () => (await read()).ours,
+    defaults: async () => (await read()).defaults,
     lookup: async ip => {
       const to = { ...NONE, prefix: familyOf(ip) === 4 ? 32 : 128 };
       try {

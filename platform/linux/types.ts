@@ -86,11 +86,15 @@ export interface Addresses {
 /** `mtu` is absent where only the link's counts. */
 export type Way = { readonly link: string; readonly src: Ip | undefined; readonly mtu?: number };
 
+/** Of anybody, main table: where the underlay leaves. */
+export type DefaultRoute = Route & { readonly protocol: number };
+
 export interface Routes {
-  /** Those with our protocol number only, main table, both families. */
+  /** Both of the following, of one moment and for the price of one. */
+  read(): Promise<{ readonly ours: readonly Route[]; readonly defaults: readonly DefaultRoute[] }>;
+  /** Those with our protocol number only, main table, both families. One that has not changed is the same object again. */
   ours(): Promise<readonly Route[]>;
-  /** Default routes of anybody, main table: where the underlay leaves. */
-  defaults(): Promise<readonly (Route & { readonly protocol: number })[]>;
+  defaults(): Promise<readonly DefaultRoute[]>;
   /** Link by which a packet to `ip` would leave, the source it would take, and the MTU that the route or a router sets. */
   lookup(ip: Ip): Promise<Way | undefined>;
   /** Adds, or replaces the one with the same dst and metric. Protocol number is ours. */

@@ -1,9 +1,9 @@
-/** WireGuard through the program `wg`, which speaks to the kernel and to wireguard-go alike. */
+/** WireGuard through the program `wg`; a wireguard-go is read by its own socket, without a program. */
 import { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
 import { udpHolder } from './holder.ts';
-import type { Wg, WgChange } from './types.ts';
-import { parseAllowed, parseUapiAllowed, readUapi } from './uapi.ts';
+import type { Wg, WgChange, WgDevice } from './types.ts';
+import { parseAllowed, parseUapi, readUapi } from './uapi.ts';
 import { parseWgDump } from './wgdump.ts';
 
 /** Anything else, a missing right above all, is not absence. */
@@ -47,13 +47,17 @@ function namingHolder(error: unknown, changes: readonly WgChange[]): unknown {
 
 export function wgOver(exec: Exec, changed: () => void): Wg {
   const answering = new Set<string>();
+  /** Without a program; undefined: it takes one. */
+  const read = async (link: string): Promise<WgDevice | undefined> => {
+    const said = await readUapi(link);
+    return said === undefined ? undefined : parseUapi(said);
+  };
   return {
     dump: async link => {
       answering.delete(link);
-      // `wg` would wait for one that hangs as long as it is let.
-      await readUapi(link);
+      const known = await read(link);
       try {
-        const device = parseWgDump(await exec(['wg', 'show', link, 'dump']));
+        const device = known ?? (await parseWgDump(await exec(['wg', 'show', link, 'dump'])));
         answering.add(link);
         return device;
       } catch (error) {
@@ -62,8 +66,8 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
       }
     },
     allowed: async link => {
-      const said = await readUapi(link);
-      if (said !== undefined) return parseUapiAllowed(said);
+      const device = await read(link);
+      if (device !== undefined) return new Map(device.peers.map(peer => [peer.publicKey, peer.allowedIps]));
       try {
         return parseAllowed(await exec(['wg', 'show', link, 'allowed-ips']));
       } catch (error) {
@@ -74,6 +78,7 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
     answered: link => answering.has(link),
     set: async (link, changes) => {
       changed();
+      // `wg` would wait for one that hangs as long as it is let.
       await readUapi(link);
       const key = privateKey(changes);
       await exec(['wg', 'set', link, ...setArguments(changes)], key, key !== '').catch(error => {

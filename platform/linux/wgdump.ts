@@ -1,6 +1,7 @@
-/** `wg show LINK dump` → device. Pure. The private key in its first column goes no further. */
+/** `wg show LINK dump` → device. The private key in its first column goes no further. */
 import { parseCidr, remember } from '../../ip.ts';
 import type { Cidr, Endpoint, PublicKey } from '../../types.ts';
+import { flatMapInSlices } from './slices.ts';
 import type { WgDevice, WgPeer } from './types.ts';
 
 const none = (text: string | undefined): text is undefined =>
@@ -27,12 +28,12 @@ function parsePeer(line: string): WgPeer {
   };
 }
 
-export function parseWgDump(text: string): WgDevice {
+export async function parseWgDump(text: string): Promise<WgDevice> {
   const [device = '', ...peers] = text.split('\n').filter(line => line !== '');
   const [, publicKey, port] = device.split('\t');
   return {
     publicKey: none(publicKey) ? undefined : (publicKey as PublicKey),
     listenPort: Number(port),
-    peers: peers.map(parsePeer),
+    peers: await flatMapInSlices(peers, parsePeer),
   };
 }

@@ -5,7 +5,7 @@ import { meshTable } from '../../mesh/nft.ts';
 import { plan } from '../../mesh/plan.ts';
 import { meshRoutes } from '../../mesh/routes.ts';
 import { wgText } from '../../mesh/wgpeers.ts';
-import type { Cidr, Endpoint, Ip } from '../../types.ts';
+import type { Cidr, Endpoint, Ip, PublicKey } from '../../types.ts';
 import { golden } from '../golden.ts';
 import { facts, key, node, settings } from './facts.ts';
 
@@ -165,4 +165,38 @@ test('each of the 1,000 Nodes is a peer, and no two hold one address', () => {
   assert.equal(p.peers.length, 999);
   const all = p.peers.flatMap(peer => peer.allowedIps);
   assert.equal(new Set(all).size, all.length);
+});
+
+test('where one Node changes, the plans of the others are the same objects; where something about all changes, none is', () => {
+  const nodes = [1, 2, 3, 4].map(n => node(n));
+  const resolved = new Map();
+  const before = plan(facts(nodes, { resolved }));
+  const moved = node(3, { endpoints: [{ t: 'ext', a: '203.0.113.99:51820' as Endpoint }] });
+  const after = plan(
+    facts(
+      nodes.map(one => (one.name === 'node3' ? moved : one)),
+      { resolved },
+    ),
+  );
+  assert.deepEqual(
+    after.peers.map(peer => [peer.node, before.peers.includes(peer)]),
+    [
+      ['node2', true],
+      ['node3', false],
+      ['node4', true],
+    ],
+  );
+  assert.deepEqual(after.peers[1]?.endpoints, ['203.0.113.99:51820']);
+  const other = settings({ keepalive: 7 });
+  assert.deepEqual(
+    plan(facts(nodes, { resolved, settings: other })).peers.map(peer => peer.keepalive),
+    [7, 7, 7],
+  );
+  const limits = new Map([
+    [before.peers[0]?.publicKey as PublicKey, { mtu: 1300, why: 'underlay' as const }],
+  ]);
+  assert.deepEqual(
+    plan(facts(nodes, { resolved, limits })).peers.map(peer => peer.limit?.mtu),
+    [1300, undefined, undefined],
+  );
 });

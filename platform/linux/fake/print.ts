@@ -1,7 +1,7 @@
 /** The fake's state as sorted `ip …`, `sysctl …`, `wg …` and `nft …` lines that would make it. Pure. */
 import type { Link, Neighbour, Route } from '../types.ts';
+import { publicKeyOf } from '../x25519.ts';
 import type { Device, State, Table } from './state.ts';
-import { publicKeyOf } from './wg.ts';
 
 const words = (...parts: readonly (string | false | undefined)[]): string => parts.filter(Boolean).join(' ');
 
@@ -37,7 +37,7 @@ const neighbourLine = ({ link, ip, mac }: Neighbour): string =>
 const deviceLines = (link: string, { privateKey, listenPort, peers }: Device): string[] => [
   words(
     `wg set ${link} listen-port ${listenPort}`,
-    privateKey !== undefined && `private-key (that of ${publicKeyOf(privateKey)})`,
+    privateKey !== undefined && `private-key (that of ${publicKeyOf(Buffer.from(privateKey, 'base64'))})`,
   ),
   ...[...peers.values()].map(peer =>
     words(

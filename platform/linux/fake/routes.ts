@@ -2,7 +2,7 @@
 import { ROUTE_PROTOCOL } from '../../../constants.ts';
 import { compareCidrs, containsIp, familyOf, parseCidr, prefixLength } from '../../../ip.ts';
 import type { Cidr, Ip } from '../../../types.ts';
-import type { Route, Routes, Way } from '../types.ts';
+import type { DefaultRoute, Route, Routes, Way } from '../types.ts';
 import { drop, holds, ipOf, linkOf, refuse, type State, tell } from './state.ts';
 
 /** 0, which the kernel does not print, or 1024. */
@@ -86,12 +86,18 @@ const sourceOn = (state: State, link: string, ip: Ip): Ip | undefined =>
 const sorted = <T extends { readonly route: Route }>(routes: Iterable<T>): T[] =>
   [...routes].sort((a, b) => compareCidrs(a.route.dst, b.route.dst) || metricOf(a.route) - metricOf(b.route));
 
+const ours = (state: State): readonly Route[] =>
+  sorted(state.routes).flatMap(o => (o.protocol === ROUTE_PROTOCOL ? [o.route] : []));
+
+const defaults = (state: State): readonly DefaultRoute[] =>
+  sorted(state.routes)
+    .filter(({ route }) => prefixLength(route.dst) === 0 && route.kind === 'unicast')
+    .map(({ route, protocol }) => ({ ...route, protocol }));
+
 export const fakeRoutes = (state: State): Routes => ({
-  ours: async () => sorted(state.routes).flatMap(o => (o.protocol === ROUTE_PROTOCOL ? [o.route] : [])),
-  defaults: async () =>
-    sorted(state.routes)
-      .filter(({ route }) => prefixLength(route.dst) === 0 && route.kind === 'unicast')
-      .map(({ route, protocol }) => ({ ...route, protocol })),
+  read: async () => ({ ours: ours(state), defaults: defaults(state) }),
+  ours: async () => ours(state),
+  defaults: async () => defaults(state),
   lookup: async ip => lookup(state, ip),
   replace: async route => {
     state.changes += 1;

@@ -1,20 +1,9 @@
 /** WireGuard devices of the fake: an allowed network belongs to one peer, whoever was given it last. */
-import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { Cidr, Endpoint, PublicKey } from '../../../types.ts';
 import { LinuxError } from '../errors.ts';
 import type { Wg, WgChange, WgPeer } from '../types.ts';
+import { publicKeyOf } from '../x25519.ts';
 import { type Device, refuse, type State } from './state.ts';
-
-/** X25519 in PKCS #8 before the 32 bytes (RFC 8410). */
-const PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
-const SPKI_HEAD = 12;
-
-/** Of a private key in base64. */
-export function publicKeyOf(privateKey: string): PublicKey {
-  const der = Buffer.concat([PKCS8, Buffer.from(privateKey, 'base64')]);
-  const key = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
-  return key.export({ format: 'der', type: 'spki' }).subarray(SPKI_HEAD).toString('base64') as PublicKey;
-}
 
 const newPeer = (publicKey: PublicKey): WgPeer => ({
   publicKey,
@@ -78,7 +67,10 @@ export function fakeWg(state: State): Wg {
       else answering.add(link);
       return (
         device && {
-          publicKey: device.privateKey === undefined ? undefined : publicKeyOf(device.privateKey),
+          publicKey:
+            device.privateKey === undefined
+              ? undefined
+              : publicKeyOf(Buffer.from(device.privateKey, 'base64')),
           listenPort: device.listenPort,
           peers: [...device.peers.values()],
         }
