@@ -33,7 +33,7 @@ import { openInstallation } from './installation.ts';
 import type { Log } from './log.ts';
 import { startLookout } from './lookout.ts';
 import { openMemos } from './memos.ts';
-import { newPass } from './pass.ts';
+import { MAX_PASS_MS, newPass } from './pass.ts';
 import { openPaths } from './paths.ts';
 import { type AgentPolicy, openPolicy } from './policy.ts';
 import { startProber } from './prober.ts';
@@ -54,13 +54,15 @@ export type AgentOptions = {
   readonly log: Log;
 };
 
-/** Passes come at least so far apart (the runner adds what a long one needs), and at most so far without news. */
+/** Passes come at least so far apart; the runner adds what a long one needs. */
 const MIN_PASS_MS = 30;
-const MAX_PASS_MS = 30_000;
 const RETRY_MS = 500;
 
 /** News of the kernel are mostly our own doing; a foreign hand's work is mended well within two seconds. */
 const KERNEL_NEWS_MS = 400;
+
+/** News of pods while the runtime's calls come in are almost surely of those: one look for many of them. */
+const POD_NEWS_MS = 1_000;
 
 const stopSignal = (): Promise<string> =>
   new Promise(resolve => {
@@ -91,6 +93,8 @@ export async function runAgent({
   });
   const memos = openMemos(`${RUN_DIR}/tables.json`);
   const client = await openClient({ kubeconfig, apiServer: config.apiServer });
+  const record = recordCni(metrics);
+  let servedAt = Number.NEGATIVE_INFINITY;
   let mark = (): void => {};
   let policy: AgentPolicy | undefined;
   const discovery = await startDiscovery({
@@ -115,7 +119,10 @@ export async function runAgent({
     failed: (_verb, error) => {
       if (error.code === CODES.exhausted) discovery.event('PodCidrFull', error.message);
     },
-    served: recordCni(metrics),
+    served: (verb, ms, code) => {
+      record(verb, ms, code);
+      if (verb === 'ADD' || verb === 'DEL') servedAt = performance.now();
+    },
     beforeWire: async lease => policy === undefined || (await policy.guard(lease).catch(tryLater)),
     beforeAnswer: async lease => policy?.admit(lease).catch(tryLater),
     mended: (kind, count) => pass.noteMended({ [kind]: count }),
@@ -179,9 +186,10 @@ export async function runAgent({
     config,
     log,
   });
+  const whole = (): Promise<number | undefined> =>
+    timed(metrics, pass.run, pass.report.outcome)().finally(() => host.passed(pass.report.outcome()));
   const runner = startRunner({
-    run: () =>
-      timed(metrics, pass.run, pass.report.outcome)().finally(() => host.passed(pass.report.outcome())),
+    run: () => (pass.due() ? whole() : pass.look()),
     onError: error =>
       log.warn(
         { error: error instanceof Error ? error.message : String(error) },
@@ -191,13 +199,21 @@ export async function runAgent({
     maxMs: MAX_PASS_MS,
     retryMs: RETRY_MS,
   });
-  mark = runner.mark;
+  mark = () => {
+    pass.news();
+    runner.mark();
+  };
   const later = openLater(runner.mark, KERNEL_NEWS_MS);
-  const unwatch = kernel.watch(['link', 'address', 'route', 'nft', 'policy'], kind => {
+  const muchLater = openLater(runner.mark, POD_NEWS_MS);
+  const unwatch = kernel.watch(['link', 'address', 'route', 'wire', 'nft', 'policy', 'filter'], kind => {
     if (kind === 'policy') return policy.suspect();
+    if (kind === 'filter' || kind === 'link') host.mark();
+    // Other people's tables are nothing to a pass, and kube-proxy writes its own all the time.
+    if (kind === 'filter') return;
+    if (kind !== 'wire') pass.news();
     sweeping.mark();
-    later.mark();
-    if (kind === 'nft' || kind === 'link') host.mark();
+    const ours = kind === 'wire' && performance.now() - servedAt < POD_NEWS_MS;
+    (ours ? muchLater : later).mark();
   });
   const lookout = startLookout({ kernel, plan: () => pass.report.outcome()?.plan, mark: () => mark() });
   const sources = {
@@ -234,6 +250,7 @@ export async function runAgent({
   log.info({ signal }, 'stopping; tunnels, routes and pods stay as they are');
   unwatch();
   later.cancel();
+  muchLater.cancel();
   lookout.stop();
   await host.stop();
   for (const server of servers) server.close();

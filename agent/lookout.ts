@@ -48,8 +48,8 @@ export function startLookout(options: {
   const look = async (): Promise<void> => {
     const now = plan();
     if (now === undefined) return;
-    // Where nothing can be read the passes say so.
-    const well = await asPlanned(kernel, now).catch(() => true);
+    // What cannot be read, as of an engine that hangs, is for a pass to say.
+    const well = await asPlanned(kernel, now).catch(() => false);
     tries = well ? 0 : tries + 1;
     if (well || (tries > TRIES && performance.now() - markedAt < AGAIN_MS)) return;
     markedAt = performance.now();

@@ -1,4 +1,7 @@
-/** One pass of the loop: read the rooms, plan, apply, publish, install. */
+/**
+ * One pass of the loop: read the rooms, plan, apply, publish, install. What is only of pods, as after each ADD and DEL,
+ * has a look at their wires alone: a pass over a large cluster takes the time of many pods.
+ */
 import type { CniServer } from '../cni/server.ts';
 import type { Config } from '../config.ts';
 import { WG_LINK } from '../constants.ts';
@@ -46,8 +49,14 @@ export type PassDeps = {
 };
 
 export type Pass = {
+  /** Something has changed that is not only of pods. */
+  readonly news: () => void;
+  /** A whole pass is due: after news, a failure, or long enough. Else the look at pods will do. */
+  readonly due: () => boolean;
   /** For the runner: milliseconds until the next look, if any is due. Rejects where a step failed. */
   readonly run: () => Promise<number | undefined>;
+  /** Pods' wires alone; resolves and rejects likewise. */
+  readonly look: () => Promise<number | undefined>;
   readonly report: {
     readonly outcome: () => Outcome | undefined;
     readonly runs: () => number;
@@ -73,6 +82,9 @@ const troubles = (outcome: Outcome): ReadonlyMap<string, string> =>
     ...outcome.plan.warnings.map(w => [`${w.node}: ${w.message}`, `Node ${w.node}: ${w.message}`] as const),
     ...outcome.errors.map(e => [`step ${e.step}`, `${e.step}: ${e.message}`] as const),
   ]);
+
+/** A whole pass comes so often without any news. */
+export const MAX_PASS_MS = 30_000;
 
 /** A step that failed is tried again all the while, and at a start wireguard-go may come later than we do. */
 const LASTING_MS = 5_000;
@@ -201,6 +213,9 @@ export function newPass(deps: PassDeps): Pass {
   let mended: Mended = {};
   let runs = 0;
   let began: number | undefined;
+  let fresh = true;
+  let dueAt = Number.NEGATIVE_INFINITY;
+  let wanted = '';
 
   const noteMended = (now: Mended): void => {
     if (Object.values(now).every(count => count === 0)) return;
@@ -224,7 +239,8 @@ export function newPass(deps: PassDeps): Pass {
     const { made } = deps.identity.key();
     if (made !== undefined) deps.discovery.event('WeftKeyMade', made, 'Normal');
     const able = configureCni(deps, outcome);
-    await deps.sweeping.run(JSON.stringify([able, outcome.plan.self, outcome.plan.settings.mtu]));
+    wanted = JSON.stringify([able, outcome.plan.self, outcome.plan.settings.mtu]);
+    await deps.sweeping.run(wanted);
     deps.installation.ensure(able && outcome.errors.length === 0);
     if (deps.installation.reason() === undefined) deps.discovery.networkReady();
     if (outcome.changes > 0)
@@ -234,19 +250,40 @@ export function newPass(deps: PassDeps): Pass {
     return soonest(outcome.again, order.again);
   };
 
-  const run = async (): Promise<number | undefined> => {
+  const clocked = async <T>(work: () => Promise<T>): Promise<T> => {
     began = performance.now();
-    runs += 1;
     try {
-      return await whole();
+      return await work();
     } finally {
       began = undefined;
     }
   };
+  const run = async (): Promise<number | undefined> => {
+    runs += 1;
+    // News of while it runs are of the next one.
+    fresh = false;
+    try {
+      const next = await clocked(whole);
+      dueAt = performance.now() + Math.min(next ?? MAX_PASS_MS, MAX_PASS_MS);
+      return next;
+    } catch (error) {
+      fresh = true;
+      throw error;
+    }
+  };
+  const look = async (): Promise<number | undefined> => {
+    await clocked(() => deps.sweeping.run(wanted));
+    return Math.max(0, dueAt - performance.now());
+  };
   const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
   const report = { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers };
   return {
+    news: () => {
+      fresh = true;
+    },
+    due: () => fresh || performance.now() >= dueAt,
     run,
+    look,
     report: { ...report, rotation: rotation.status, mended: () => mended },
     rotateKey: rotation.ask,
     noteMended,

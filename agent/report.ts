@@ -71,6 +71,8 @@ async function peers(s: ReportSources): Promise<readonly PeerStatus[]> {
 }
 
 export async function statusReport(s: ReportSources) {
+  // First, since an engine that hangs takes its time to be given up, and all else is of after it.
+  const listed = await peers(s);
   const outcome = s.outcome();
   const all = parts(s);
   return {
@@ -88,7 +90,7 @@ export async function statusReport(s: ReportSources) {
     gateways: outcome?.plan.self.gateways ?? [],
     clusterCidrs: outcome?.plan.clusterCidrs ?? [],
     endpoints: s.discovery.own()?.fact.endpoints ?? [],
-    peers: await peers(s),
+    peers: listed,
     /** Every silent peer is asked once in so long. */
     probes: { roundMs: roundOf(outcome?.plan.peers.length ?? 0) },
     excluded: outcome?.plan.excluded ?? [],

@@ -195,8 +195,11 @@ export interface Nft {
   elements(family: NftFamily, table: string, changes: readonly ElementChange[]): Promise<void>;
 }
 
-/** `policy`: nftables' table of policies; `nft`: all of nftables that is not. */
-export type KernelEvent = 'link' | 'address' | 'route' | 'neighbour' | 'nft' | 'policy';
+/**
+ * `wire`: what is of pods, their links, the routes to each of them and the tables about them; `link` and `route` are the
+ * others. `nft`: the table of the mesh; `policy`: that of policies; `filter`: tables that are not weft's.
+ */
+export type KernelEvent = 'link' | 'address' | 'route' | 'wire' | 'neighbour' | 'nft' | 'policy' | 'filter';
 
 export interface Kernel {
   readonly links: Links;

@@ -11,9 +11,11 @@ const LETTERS: Readonly<Record<KernelEvent, string>> = {
   link: 'l',
   address: 'a',
   route: 'r',
+  wire: 'w',
   neighbour: 'n',
   nft: 'f',
   policy: 'p',
+  filter: 'o',
 };
 
 export type Monitor = {

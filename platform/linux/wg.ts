@@ -6,6 +6,9 @@ import type { Wg, WgChange, WgDevice } from './types.ts';
 import { parseAllowed, parseUapi, readUapi } from './uapi.ts';
 import { parseWgDump } from './wgdump.ts';
 
+/** Whoever only looks is told of a hung engine sooner: a pass, which waits longer, is to say so. */
+const LOOK_TIMEOUT_MS = 700;
+
 /** Anything else, a missing right above all, is not absence. */
 const ABSENT =
   /No such device|No such file|Operation not supported|Protocol not supported|Connection refused/;
@@ -48,8 +51,8 @@ function namingHolder(error: unknown, changes: readonly WgChange[]): unknown {
 export function wgOver(exec: Exec, changed: () => void): Wg {
   const answering = new Set<string>();
   /** Without a program; undefined: it takes one. */
-  const read = async (link: string): Promise<WgDevice | undefined> => {
-    const said = await readUapi(link);
+  const read = async (link: string, timeoutMs?: number): Promise<WgDevice | undefined> => {
+    const said = await readUapi(link, timeoutMs);
     return said === undefined ? undefined : parseUapi(said);
   };
   return {
@@ -66,7 +69,7 @@ export function wgOver(exec: Exec, changed: () => void): Wg {
       }
     },
     allowed: async link => {
-      const device = await read(link);
+      const device = await read(link, LOOK_TIMEOUT_MS);
       if (device !== undefined) return new Map(device.peers.map(peer => [peer.publicKey, peer.allowedIps]));
       try {
         return parseAllowed(await exec(['wg', 'show', link, 'allowed-ips']));

@@ -9,7 +9,7 @@ import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } f
 import { here } from '../lab/namespace.ts';
 import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
-import { addPod, type Pod } from '../lab/runtime.ts';
+import { addPod, deletePod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
 import { UNDERLAY } from '../lab/underlay.ts';
 import { until } from '../lab/wait.ts';
@@ -254,6 +254,20 @@ test('packets that come in by the underlay with a pod as source or destination a
   await here(['ip', 'route', 'del', `${podA.v4}/32`]);
   assert.equal(answered, false);
   assert.notEqual(await a.namespace.run(counter), before);
+});
+
+test('pods that come and go, and tables of others, cost no pass over the mesh', async () => {
+  await sleep(1_500);
+  const before = (await a.status())?.reconcile.runs ?? 0;
+  for (let n = 0; n < 5; n += 1) {
+    await deletePod(a, await addPod(a, `short${n}`));
+    await a.namespace.run(['nft', `add table ip others; add set ip others s${n} { type ipv4_addr; }`]);
+    await sleep(600);
+  }
+  await a.namespace.run(['nft', 'delete', 'table', 'ip', 'others']);
+  const after = (await a.status())?.reconcile.runs ?? 0;
+  // One comes every 30 s in any case.
+  assert.ok(after - before <= 1, `${after - before} passes`);
 });
 
 test('a Node that goes takes its peer and routes along, and others stay', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { POLICY_TABLE } from '../../constants.ts';
+import { NFT_TABLE, POLICY_TABLE, PORTS_TABLE, VETH_PREFIX } from '../../constants.ts';
 import type { KernelEvent } from '../../platform/linux/types.ts';
 import { cidr, ip, type Subject, TABLE, until, upLink } from './kernel.helpers.ts';
 
@@ -11,8 +11,10 @@ export function watchCases(subject: Subject): void {
     address: () => kernel.addresses.add({ link: 'd0', address: '10.9.0.1/32' }),
     route: () => kernel.routes.replace({ dst: cidr('fd09:1::/64'), kind: 'unicast', link: 'd0' }),
     neighbour: () => kernel.neighbours.replace({ link: 'd0', ip: ip('10.9.0.7'), mac: '02:00:00:00:00:07' }),
-    nft: () => kernel.nft.apply(`table inet ${TABLE} {\n}\n`),
+    wire: () => kernel.links.change(`${VETH_PREFIX}0`, { mtu: 1300 }),
+    nft: () => kernel.nft.apply(`table inet ${NFT_TABLE} {\n}\ndelete table inet ${NFT_TABLE}\n`),
     policy: () => kernel.nft.apply(`table inet ${POLICY_TABLE} {\n}\ndelete table inet ${POLICY_TABLE}\n`),
+    filter: () => kernel.nft.apply(`table inet ${TABLE} {\n}\n`),
   };
   const kinds = Object.keys(actions) as KernelEvent[];
 
@@ -20,6 +22,7 @@ export function watchCases(subject: Subject): void {
     for (const kind of kinds)
       test(`tells of a change: ${kind}`, async () => {
         await upLink(subject, 'd0');
+        await upLink(subject, `${VETH_PREFIX}0`);
         const seen: KernelEvent[] = [];
         const stop = kernel.watch([kind], event => seen.push(event));
         await until('listening', () => seen.length > 0);
@@ -29,6 +32,38 @@ export function watchCases(subject: Subject): void {
         stop();
         assert.deepEqual([...new Set(seen)], [kind]);
       });
+
+    test('what is of pods is not news of anything else', async () => {
+      await upLink(subject, `${VETH_PREFIX}0`);
+      const link = `${VETH_PREFIX}0`;
+      const table = (family: string, name: string) => async () => {
+        await kernel.nft.apply(`table ${family} ${name} {\n}\n`);
+        await kernel.nft.apply(`delete table ${family} ${name}\n`);
+      };
+      const ofPods: readonly (() => Promise<void>)[] = [
+        () => kernel.links.change(link, { up: false }),
+        () => kernel.links.change(link, { up: true }),
+        () => kernel.routes.replace({ dst: cidr('10.9.0.7/32'), kind: 'unicast', link }),
+        () => kernel.routes.replace({ dst: cidr('fd09::7/128'), kind: 'unicast', link }),
+        () => kernel.routes.remove({ dst: cidr('10.9.0.7/32'), kind: 'unicast', link }),
+        table('bridge', NFT_TABLE),
+        table('inet', PORTS_TABLE),
+        () => kernel.links.remove(link),
+      ];
+      const seen: KernelEvent[] = [];
+      const stop = kernel.watch(
+        kinds.filter(kind => kind !== 'neighbour'),
+        event => seen.push(event),
+      );
+      await until('listening', () => seen.length >= kinds.length - 1);
+      for (const act of ofPods) {
+        seen.length = 0;
+        await act();
+        await until('news', () => seen.length > 0);
+        assert.deepEqual([...new Set(seen)], ['wire'], String(act));
+      }
+      stop();
+    });
 
     test('is silent once stopped', async () => {
       await upLink(subject, 'd0');

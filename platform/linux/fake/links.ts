@@ -2,7 +2,7 @@
 import { familyOf } from '../../../ip.ts';
 import { LinuxError } from '../errors.ts';
 import type { Link, LinkChange, LinkSpec, Links } from '../types.ts';
-import { drop, ipOf, linkOf, refuse, type State, tell } from './state.ts';
+import { drop, ipOf, linkNews, linkOf, refuse, type State, tell } from './state.ts';
 
 const MTU = { bridge: 1500, dummy: 1500, wireguard: 1420, veth: 1500, tun: 1420, other: 1500 } as const;
 const LAYER_3: readonly Link['kind'][] = ['wireguard', 'tun'];
@@ -84,7 +84,7 @@ export const fakeLinks = (state: State, wireguard: boolean): Links => ({
     if (spec.kind === 'wireguard' && !wireguard)
       throw new LinuxError('ENOTSUP', `add link ${spec.name}: ENOTSUP`);
     plugLink(state, spec.name, spec.kind, spec);
-    tell(state, 'link');
+    tell(state, linkNews(spec.name));
   },
   change: async (name, change) => {
     const link = linkOf(state, name);
@@ -94,11 +94,11 @@ export const fakeLinks = (state: State, wireguard: boolean): Links => ({
     if (change.mtu !== undefined && change.mtu < 68) refuse('EINVAL', `change link ${link.index}`);
     state.links.set(name, changed(link, change));
     if (link.up && change.up === false) goDown(state, name);
-    tell(state, 'link');
+    tell(state, linkNews(name));
   },
   remove: async name => {
     remove(state, name);
     state.changes += 1;
-    tell(state, 'link');
+    tell(state, linkNews(name));
   },
 });

@@ -2,10 +2,9 @@
  * nftables of the fake: tables as blocks of text, changed by whole transactions; sets with their
  * elements. Rules are kept as they are, not understood.
  */
-import { POLICY_TABLE } from '../../../constants.ts';
 import { LinuxError } from '../errors.ts';
 import type { ElementChange, Nft } from '../types.ts';
-import { refuse, type State, type Table, type TableItem, tell } from './state.ts';
+import { refuse, type State, type Table, type TableItem, tableNews, tell } from './state.ts';
 
 const wrong = (text: string): never => {
   throw new LinuxError('EFAILED', `nft -f -: syntax error at ${JSON.stringify(text.slice(0, 60))}`);
@@ -117,7 +116,9 @@ export const fakeNft = (state: State): Nft => ({
     state.spawned.push('nft -f -');
     state.changes += 1;
     state.tables = transact(state.tables, text);
-    tell(state, text.includes(POLICY_TABLE) ? 'policy' : 'nft');
+    const named = [...text.matchAll(/\btable (\w+) ([\w-]+)/g)];
+    const news = new Set(named.map(([, family = '', name = '']) => tableNews(family, name)));
+    for (const kind of news) tell(state, kind);
   },
   list: async (family, name, terse = false) => {
     state.spawned.push(`nft -s ${terse ? '-t ' : ''}list table ${family} ${name}`);
@@ -148,6 +149,6 @@ export const fakeNft = (state: State): Nft => ({
     const tables = copy(state.tables);
     changeElements(tables.get(`${family} ${name}`) ?? refuse('ENOENT', `nft table ${name}`), changes);
     state.tables = tables;
-    tell(state, name === POLICY_TABLE ? 'policy' : 'nft');
+    tell(state, tableNews(family, name));
   },
 });

@@ -3,7 +3,7 @@ import { ROUTE_PROTOCOL } from '../../../constants.ts';
 import { compareCidrs, containsIp, familyOf, parseCidr, prefixLength } from '../../../ip.ts';
 import type { Cidr, Ip } from '../../../types.ts';
 import type { DefaultRoute, Route, Routes, Way } from '../types.ts';
-import { drop, holds, ipOf, linkOf, refuse, type State, tell } from './state.ts';
+import { drop, holds, ipOf, linkOf, refuse, routeNews, type State, tell } from './state.ts';
 
 /** 0, which the kernel does not print, or 1024. */
 const metricOf = (route: Route): number => route.metric ?? (familyOf(route.dst) === 6 ? 1024 : 0);
@@ -45,7 +45,7 @@ function put(state: State, route: Route, protocol: number): void {
   check(state, route);
   drop(state.routes, owned => same(owned.route, route));
   state.routes.add({ route: stored(route), protocol });
-  tell(state, 'route');
+  tell(state, protocol === ROUTE_PROTOCOL ? routeNews(route.dst) : 'route');
 }
 
 function lookup(state: State, ip: Ip): Way | undefined {
@@ -111,7 +111,7 @@ export const fakeRoutes = (state: State): Routes => ({
       o => o.protocol === ROUTE_PROTOCOL && same(o.route, route) && o.route.link === route.link,
     );
     if (!gone) refuse('ESRCH', `remove route ${route.dst}`);
-    tell(state, 'route');
+    tell(state, routeNews(route.dst));
   },
 });
 

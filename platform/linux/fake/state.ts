@@ -1,5 +1,7 @@
 /** What the fake kernel holds: tables that point at each other by link name, as a namespace's do by index. */
-import type { Ip, PublicKey } from '../../../types.ts';
+import { LIMIT_PREFIX, NFT_TABLE, POLICY_TABLE, VETH_PREFIX } from '../../../constants.ts';
+import { familyOf, prefixLength } from '../../../ip.ts';
+import type { Cidr, Ip, PublicKey } from '../../../types.ts';
 import { LinuxError } from '../errors.ts';
 import type { Address, KernelEvent, Link, Neighbour, Route, WgPeer } from '../types.ts';
 
@@ -62,6 +64,19 @@ export const newState = (): State => ({
   changes: 0,
   listeners: new Set(),
 });
+
+export const linkNews = (name: string): KernelEvent =>
+  name.startsWith(VETH_PREFIX) || name.startsWith(LIMIT_PREFIX) ? 'wire' : 'link';
+
+/** A route to one address is a pod's. */
+export const routeNews = (dst: Cidr): KernelEvent =>
+  prefixLength(dst) === (familyOf(dst) === 4 ? 32 : 128) ? 'wire' : 'route';
+
+export function tableNews(family: string, name: string): KernelEvent {
+  if (name === POLICY_TABLE) return 'policy';
+  if (name === NFT_TABLE && family === 'inet') return 'nft';
+  return name.startsWith(NFT_TABLE) ? 'wire' : 'filter';
+}
 
 /** News come after the verb's answer, as they do from the kernel. */
 export function tell(state: State, kind: KernelEvent): void {
