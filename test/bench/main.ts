@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
 import { benchCni, type CniBench, prepareCni, printBurst } from './cni.ts';
+import { benchIdle, printIdle } from './idle.ts';
 import { benchJoin } from './join.ts';
 import { benchMemory, printMemory } from './memory.ts';
 import { benchPackets, printUpdate } from './packets.ts';
@@ -14,13 +15,13 @@ import { benchTunnel } from './tunnel.ts';
 
 const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
 
-  PART        cni, scale, busy, tunnel, join, plan, policy, memory (default: all)
+  PART        cni, scale, busy, tunnel, join, plan, policy, memory, idle (default: all)
   --pairs     interleaved pairs, 15 and more mean something (default 25)
   --services  Services in foreign nftables tables beside the plugins (default 1000)
   --json      one JSON object on stdout, progress on stderr
 `;
 
-const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan', 'policy', 'memory'] as const;
+const PARTS = ['cni', 'scale', 'busy', 'tunnel', 'join', 'plan', 'policy', 'memory', 'idle'] as const;
 type Part = (typeof PARTS)[number];
 
 const options = {
@@ -56,12 +57,15 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
     }
     case 'busy': {
       const value = await benchBusy(1_000, say);
-      const { quiet, busy } = value;
-      const phase = ({ add, loop }: typeof quiet): string =>
-        `ADD median ${add.p50.toFixed(2)} ms, p99 ${add.p99.toFixed(2)} ms; event loop late by median ${loop.p50.toFixed(2)} ms, p99 ${loop.p99.toFixed(2)} ms, at most ${loop.max.toFixed(1)} ms; processor ${(loop.cpuMs / loop.seconds / 10).toFixed(0)} %, memory ${loop.rssMb.toFixed(0)} MB`;
+      const { still, quiet, busy } = value;
+      const loop = (of: typeof still): string =>
+        `event loop late by median ${of.p50.toFixed(2)} ms, p99 ${of.p99.toFixed(2)} ms, at most ${of.max.toFixed(1)} ms; processor ${(of.cpuMs / of.seconds / 10).toFixed(0)} % with the probe's own, memory ${of.rssMb.toFixed(0)} MB`;
+      const phase = ({ add, loop: of }: typeof quiet): string =>
+        `ADD median ${add.p50.toFixed(2)} ms, p99 ${add.p99.toFixed(2)} ms; ${loop(of)}`;
       const lines = [
-        `with ${value.nodes} nodes, quiet: ${phase(quiet)}`,
-        `while ${value.changed} of them move: ${phase(busy)}`,
+        `with ${value.nodes} nodes and nothing to do: ${loop(still)}`,
+        `with pods that come and go, one after the other: ${phase(quiet)}`,
+        `while ${value.changed} of the nodes move too: ${phase(busy)}`,
       ];
       return { value, lines };
     }
@@ -88,6 +92,10 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
     case 'memory': {
       const value = await benchMemory(say);
       return { value, lines: value.map(printMemory) };
+    }
+    case 'idle': {
+      const value = await benchIdle(say, clearLab);
+      return { value, lines: value.map(printIdle) };
     }
     case 'policy': {
       const engine = [benchPolicy('own', 1_000, 1_000), benchPolicy('wide', 1_000, 1_000)];

@@ -1,11 +1,9 @@
 /** Memory of the agent, bundled and started as in the image, in clusters of several sizes. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ENTRYPOINT } from '../../image/contents.ts';
 import { type Lab, type Member, startLab, untilInstalled } from '../lab/lab.ts';
 import { until } from '../lab/wait.ts';
+import { asInImage } from './bundled.ts';
 import { addPeers, addPolicies, move } from './cluster.ts';
 
 /** Megabytes as the kernel counts them: all, and what is the process's own. */
@@ -72,26 +70,20 @@ async function grow(lab: Lab, sizes: readonly number[], keep: (memory: Memory) =
 }
 
 /** Inside a lab's namespaces. */
-export async function benchMemory(say: (line: string) => void): Promise<readonly Memory[]> {
-  const bundled = mkdtempSync('/tmp/weft-bundle-');
-  execFileSync(process.execPath, [join(import.meta.dirname, '../../image/bundle.ts'), bundled]);
-  process.env.WEFT_LAB_AGENT = [...ENTRYPOINT.slice(1, -1), join(bundled, 'main.mjs')].join(' ');
-  process.env.WEFT_CNI_BINARY = join(bundled, 'weft-cni');
-  const lab = await startLab();
-  const found: Memory[] = [];
-  try {
-    await grow(lab, [3, 100, 1_000], memory => {
-      found.push(memory);
-      say(printMemory(memory));
-    });
-    return found;
-  } finally {
-    await lab.end();
-    delete process.env.WEFT_LAB_AGENT;
-    delete process.env.WEFT_CNI_BINARY;
-    rmSync(bundled, { recursive: true, force: true });
-  }
-}
+export const benchMemory = (say: (line: string) => void): Promise<readonly Memory[]> =>
+  asInImage(async () => {
+    const lab = await startLab();
+    const found: Memory[] = [];
+    try {
+      await grow(lab, [3, 100, 1_000], memory => {
+        found.push(memory);
+        say(printMemory(memory));
+      });
+      return found;
+    } finally {
+      await lab.end();
+    }
+  });
 
 export const printMemory = (m: Memory): string =>
   `${m.when}: ${m.rssMb.toFixed(0)} MB, of these its own ${m.ownMb.toFixed(0)}; at most so far ${m.peakMb.toFixed(0)}`;

@@ -25,6 +25,8 @@ export type BusyBench = {
   readonly nodes: number;
   /** Nodes whose endpoint changed while the ADDs were measured. */
   readonly changed: number;
+  /** Without any news, and without an ADD. */
+  readonly still: LoopDelay;
   readonly quiet: Phase;
   readonly busy: Phase;
 };
@@ -124,6 +126,14 @@ async function askProbe(node: Member, file: string): Promise<LoopDelay> {
   return JSON.parse(readFileSync(file, 'utf8')) as LoopDelay;
 }
 
+const STILL_MS = 15_000;
+
+async function nothing(node: Member, file: string): Promise<LoopDelay> {
+  await askProbe(node, file);
+  await sleep(STILL_MS);
+  return askProbe(node, file);
+}
+
 /** ADDs one after the other, and how late the agent's loop was meanwhile. */
 async function phase(side: Side, node: Member, file: string): Promise<Phase> {
   await askProbe(node, file);
@@ -149,12 +159,14 @@ export async function benchBusy(nodes: number, say: (line: string) => void): Pro
     await sleep(3_000);
     const side = await weftOn(node, 20);
     await adds(side);
+    await sleep(3_000);
+    const still = await nothing(node, file);
     const quiet = await phase(side, node, file);
     const moving = move(lab, nodes);
     try {
       await sleep(1_000);
       const busy = await phase(side, node, file);
-      return { nodes, changed: moving.moved(), quiet, busy };
+      return { nodes, changed: moving.moved(), still, quiet, busy };
     } finally {
       moving.stop();
       side.driver.end();
