@@ -225,4 +225,8 @@ export function ipToBytes(ip: Ip): Buffer {
 
 const fromHex = remember((hex: string): Ip => ipFromNumber(hex.length === 8 ? 4 : 6, BigInt(`0x${hex}`)));
 
+/** Network of bytes and prefix length; host bits must be zero, as the kernel has them. */
+export const cidrFromBytes = (bytes: Uint8Array, length: number): Cidr =>
+  `${ipFromBytes(bytes)}/${length}` as Cidr;
+
 export const ipFromBytes = (bytes: Uint8Array): Ip => fromHex(Buffer.from(bytes).toString('hex'));

@@ -28,6 +28,18 @@ export const text = (type: number, value: string): Buffer => attr(type, Buffer.f
 /** The highest bits of a type say nested and byte order. */
 const TYPE = 0x3fff;
 
+/** Values of the attributes of a list, in their order, whatever their types. */
+export function listAttrs(bytes: Buffer): readonly Buffer[] {
+  const values: Buffer[] = [];
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < 4 || at + length > bytes.length) break;
+    values.push(bytes.subarray(at + 4, at + length));
+    at += align(length);
+  }
+  return values;
+}
+
 /** Attributes by type; the last of a type wins. Bytes that are no attribute end the reading. */
 export function parseAttrs(bytes: Buffer): ReadonlyMap<number, Buffer> {
   const attrs = new Map<number, Buffer>();

@@ -17,7 +17,7 @@ import type { Kernel, Link, Route } from './types.ts';
 export type FakeKernel = Kernel & {
   /** Everything as sorted `ip …`, `sysctl …`, `wg …` and `nft …` lines. */
   readonly print: () => string;
-  /** Command lines that the real kernel's verbs would have run so far, without stdin. */
+  /** Command lines that the real kernel's verbs would have run so far, without stdin; `wg show` for a look at a device by any way. */
   readonly spawned: () => readonly string[];
   /** A link that no verb makes: a veth, or the tun of a wireguard-go, which then answers `wg`. */
   readonly plug: (name: string, kind: Link['kind']) => void;

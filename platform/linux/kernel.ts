@@ -8,12 +8,13 @@ import { indexesOn } from './names.ts';
 import { neighboursOn } from './neigh.ts';
 import { nftOver } from './nft.ts';
 import { routesOn } from './route.ts';
-import { openRtnl, type Rtnl } from './rtnl.ts';
+import { openGenl, openRtnl, type Rtnl } from './rtnl.ts';
 import { defaultSysctlBase, sysctlsAt } from './sysctl.ts';
 import { recordedSysctls } from './sysctlrecord.ts';
 import type { Kernel } from './types.ts';
 import { watchKernel } from './watch.ts';
 import { wgOver } from './wg.ts';
+import { openWgNetlink } from './wgnl.ts';
 
 export type KernelOptions = {
   /** Where /proc/sys/net of this namespace can be written. */
@@ -35,6 +36,7 @@ export type LinuxKernel = Kernel & { readonly rt: Rtnl; readonly gather: () => G
 export function openKernel(options: KernelOptions = {}): LinuxKernel {
   const { sysctlBase = defaultSysctlBase(), sysctlRecord, monitor, trouble = () => {} } = options;
   const rt = openRtnl();
+  const genl = openGenl();
   let spawns = 0;
   let changes = 0;
   const spawned = (): void => {
@@ -67,7 +69,7 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
       sysctlRecord === undefined
         ? sysctlsAt(sysctlBase, changed)
         : recordedSysctls(sysctlsAt(sysctlBase, changed), sysctlRecord),
-    wg: wgOver(exec, changed),
+    wg: wgOver(exec, changed, openWgNetlink(genl)),
     nft,
     watch: (kinds, onEvent) => {
       if (monitor === undefined)
@@ -81,6 +83,7 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     close: async () => {
       nft.close();
       rt.close();
+      genl.close();
     },
   };
 }

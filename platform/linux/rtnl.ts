@@ -126,9 +126,9 @@ export function rtnlOver(sockets: Sockets): Rtnl {
 }
 
 /** A socket that is opened anew after an error: the package closes it then. */
-function lasting(): () => NetlinkSocket {
+function lasting(protocol: Protocol): () => NetlinkSocket {
   const open = (): NetlinkSocket => {
-    const raw = new RawNetlinkSocket(Protocol.ROUTE, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });
+    const raw = new RawNetlinkSocket(protocol, { recvBufferSize: 4 << 20, sendBufferSize: 1 << 20 });
     const socket = new NetlinkSocket(raw);
     socket.on('error', () => {
       current = open();
@@ -140,4 +140,11 @@ function lasting(): () => NetlinkSocket {
 }
 
 /** In this process's network namespace. */
-export const openRtnl = (): Rtnl => rtnlOver({ requests: lasting(), dumps: lasting() });
+export const openRtnl = (): Rtnl =>
+  rtnlOver({ requests: lasting(Protocol.ROUTE), dumps: lasting(Protocol.ROUTE) });
+
+/** The same for families of generic netlink. */
+export function openGenl(): Rtnl {
+  const socket = lasting(Protocol.GENERIC);
+  return rtnlOver({ requests: socket, dumps: socket });
+}

@@ -1,4 +1,4 @@
-/** WireGuard through the program `wg`; a wireguard-go is read by its own socket, without a program. */
+/** WireGuard: read over netlink, or by the socket of a wireguard-go; changed through the program `wg`. */
 import { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
 import { udpHolder } from './holder.ts';
@@ -48,12 +48,17 @@ function namingHolder(error: unknown, changes: readonly WgChange[]): unknown {
   return new LinuxError(error.code, `${error.message}: ${words}`, error);
 }
 
-export function wgOver(exec: Exec, changed: () => void): Wg {
+/** `netlink` reads a device of the kernel's own. The program is for whatever else there is, and knows the words for it. */
+export function wgOver(
+  exec: Exec,
+  changed: () => void,
+  netlink: (link: string) => Promise<WgDevice> = () => Promise.reject(new Error('there is no netlink')),
+): Wg {
   const answering = new Set<string>();
   /** Without a program; undefined: it takes one. */
   const read = async (link: string, timeoutMs?: number): Promise<WgDevice | undefined> => {
     const said = await readUapi(link, timeoutMs);
-    return said === undefined ? undefined : parseUapi(said);
+    return said === undefined ? netlink(link).catch(() => undefined) : parseUapi(said);
   };
   return {
     dump: async link => {
