@@ -28,22 +28,5 @@ export function paceOf(m: PeerMeasure, busy: boolean, peers: number, now: number
   return now - m.wellAt < regular + AWAY_AFTER_MS ? DOUBT_MS : Math.max(AWAY_MS, regular / 2);
 }
 
-type Due = { readonly name: string; readonly dueAt: number };
-
 /** Between two questions to anybody. */
 export const SPACING_MS = 1_000 / PER_SECOND;
-
-/** Longest sleep, for the looks at the device. */
-const MOST_MS = 5_000;
-
-/** Who is asked now, if anybody is due, and in how many milliseconds to look again. */
-export function nextAsk(
-  peers: Iterable<Due>,
-  now: number,
-): { readonly name: string | undefined; readonly waitMs: number } {
-  let first: Due | undefined;
-  for (const peer of peers) if (first === undefined || peer.dueAt < first.dueAt) first = peer;
-  if (first === undefined) return { name: undefined, waitMs: MOST_MS };
-  if (first.dueAt <= now) return { name: first.name, waitMs: SPACING_MS };
-  return { name: undefined, waitMs: Math.min(MOST_MS, Math.max(SPACING_MS, first.dueAt - now)) };
-}

@@ -6,11 +6,15 @@ import type { Heard, Probes } from '../mesh/probe.ts';
 import { heardFrom, looked, newMeasure, type PeerMeasure, probed, settle } from '../mesh/state.ts';
 import type { MeshPlan, PeerPlan } from '../mesh/types.ts';
 import type { WgDevice } from '../platform/linux/types.ts';
-import { nextAsk, paceOf, SPACING_MS } from './pace.ts';
+import { type Due, openDueQueue } from './due.ts';
+import { paceOf, SPACING_MS } from './pace.ts';
 import { type PingAnswer, type PingQuestion, pingPeers } from './ping.ts';
 
 /** The device is looked at so often, and not more often than every LOOK_MIN_MS, however many questions there are. */
 const LOOK_MS = 10_000;
+
+/** Longest sleep, for the looks at the device. */
+const MOST_MS = 5_000;
 
 /** Bytes in the tunnel of one probe of ours or of the peer, and what keepalives and handshakes of one look may add. */
 const PROBE_BYTES = 96;
@@ -28,7 +32,7 @@ export type Change = {
 };
 
 export type Prober = {
-  /** By node, as of now. */
+  /** By node, as of now, and kept up to date. */
   readonly measures: () => ReadonlyMap<string, PeerMeasure>;
   /** The clock of the measures. */
   readonly now: () => number;
@@ -74,6 +78,8 @@ export function startProber(options: ProberOptions): Prober {
   const now = options.now ?? (() => performance.now());
   const wall = options.wall ?? Date.now;
   const peers = new Map<string, Peer>();
+  const known = new Map<string, PeerMeasure>();
+  const queue = openDueQueue();
   const byGateway = new Map<string, string>();
   let planned: MeshPlan | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -82,10 +88,16 @@ export function startProber(options: ProberOptions): Prober {
   let stopped = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
 
+  const keep = (peer: Peer): void => {
+    if (peers.get(peer.name)?.dueAt !== peer.dueAt) queue.put(peer.name, peer.dueAt);
+    peers.set(peer.name, peer);
+    known.set(peer.name, peer.measure);
+  };
+
   const set = (name: string, measure: PeerMeasure, change: Partial<Peer> = SAME): void => {
     const peer = peers.get(name);
     if (peer === undefined || (measure === peer.measure && change === SAME)) return;
-    peers.set(name, { ...peer, ...change, measure });
+    keep({ ...peer, ...change, measure });
     if (measure.state !== peer.measure.state)
       options.onChange({ peer: peer.plan, before: peer.measure, after: measure, now: now() });
   };
@@ -107,7 +119,7 @@ export function startProber(options: ProberOptions): Prober {
     // As if it will be answered: what comes of it may bring the next one forward.
     const hoped = measure.lost === 0 ? { ...measure, answers: measure.answers + 1 } : measure;
     const pace = paceOf(hoped, busy, peers.size, now());
-    peers.set(name, { ...peer, dueAt: now() + pace, probes: peer.probes + 1 });
+    keep({ ...peer, dueAt: now() + pace, probes: peer.probes + 1 });
     const unansweredMs =
       measure.answeredAt === undefined ? Number.POSITIVE_INFINITY : now() - measure.answeredAt;
     const rttMs = await probes.ask(gateway, peer.plain ? {} : { unansweredMs });
@@ -123,7 +135,7 @@ export function startProber(options: ProberOptions): Prober {
   const look = (device: WgDevice): void => {
     lookedAt = now();
     const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
-    for (const { plan, measure, probes: sent } of peers.values()) {
+    peers.forEach(({ plan, measure, probes: sent }) => {
       const actual = there.get(plan.publicKey);
       const rxBytes = actual?.rxBytes ?? 0;
       const grown = rxBytes - measure.rxBytes;
@@ -137,7 +149,7 @@ export function startProber(options: ProberOptions): Prober {
       };
       const busy = measure.lookedAt !== undefined && grown > sent * PROBE_BYTES + SPARE_BYTES;
       set(plan.node, looked(measure, seen, now()), { probes: 0, busy });
-    }
+    });
   };
 
   const lookIfDue = (): void => {
@@ -149,16 +161,25 @@ export function startProber(options: ProberOptions): Prober {
     );
   };
 
-  /** The one look over all peers; answers and new peers only bring the next one forward. */
+  const soonest = (): Due | undefined => {
+    let first = queue.first();
+    while (first !== undefined && peers.get(first.name)?.dueAt !== first.at) {
+      queue.drop();
+      first = queue.first();
+    }
+    return first;
+  };
+
   const tick = (): void => {
     wakeAt = Number.POSITIVE_INFINITY;
     lookIfDue();
-    const { name, waitMs } = nextAsk(peers.values(), now());
-    if (name !== undefined) {
+    const first = soonest();
+    if (first !== undefined && first.at <= now()) {
+      queue.drop();
       askedAt = now();
-      void ask(name);
+      void ask(first.name);
     }
-    wake(now() + waitMs);
+    wake(Math.min(soonest()?.at ?? Number.POSITIVE_INFINITY, now() + MOST_MS));
   };
 
   function wake(at: number): void {
@@ -172,7 +193,7 @@ export function startProber(options: ProberOptions): Prober {
 
   const add = (plan: PeerPlan): void => {
     const measure = newMeasure(now());
-    peers.set(plan.node, {
+    keep({
       name: plan.node,
       plan,
       measure,
@@ -190,14 +211,18 @@ export function startProber(options: ProberOptions): Prober {
     if (plan === planned) return;
     planned = plan;
     const wanted = new Map(plan.peers.map(peer => [peer.node, peer]));
-    for (const name of peers.keys()) if (!wanted.has(name)) peers.delete(name);
+    for (const name of peers.keys())
+      if (!wanted.has(name)) {
+        peers.delete(name);
+        known.delete(name);
+      }
     byGateway.clear();
     const fresh: string[] = [];
     for (const peer of plan.peers) {
-      const known = peers.get(peer.node);
-      if (known?.plan.publicKey !== peer.publicKey) fresh.push(peer.node);
-      if (known === undefined) add(peer);
-      else if (known.plan !== peer) peers.set(peer.node, { ...known, plan: peer });
+      const before = peers.get(peer.node);
+      if (before?.plan.publicKey !== peer.publicKey) fresh.push(peer.node);
+      if (before === undefined) add(peer);
+      else if (before.plan !== peer) keep({ ...before, plan: peer });
       for (const gateway of peer.gateways) byGateway.set(gateway, peer.node);
     }
     for (const name of fresh.slice(0, AT_ONCE)) void ask(name);
@@ -211,8 +236,10 @@ export function startProber(options: ProberOptions): Prober {
   wake(now());
   return {
     measures: () => {
-      for (const { plan, measure } of peers.values()) set(plan.node, settle(measure, now()));
-      return new Map([...peers].map(([name, { measure }]) => [name, measure]));
+      peers.forEach(({ name, measure }) => {
+        set(name, settle(measure, now()));
+      });
+      return known;
     },
     now,
     follow,

@@ -50,6 +50,7 @@ const PURE = [
   'mesh/state.ts',
   'mesh/reasons.ts',
   'agent/pace.ts',
+  'agent/due.ts',
   'mesh/probewire.ts',
   'uninstall/types.ts',
   'uninstall/own.ts',
