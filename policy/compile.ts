@@ -7,6 +7,7 @@ import { familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { boxesOf, disjoint, networkWithout } from './boxes.ts';
 import { type Bound, newClasses, sameList } from './classes.ts';
+import { newComing } from './coming.ts';
 import { newGroups } from './groups.ts';
 import { byIdentity } from './identity.ts';
 import { newNodes } from './nodes.ts';
@@ -82,6 +83,7 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
   const pods = newGroups();
   const nodes = newNodes();
   const classes = newClasses();
+  const coming = newComing();
   let built: ReadonlyMap<ChainId, Built> = new Map();
 
   const groupOf: GroupOf = spec => (spec.kind === 'nodes' ? nodes.get(spec) : pods.get(spec));
@@ -96,8 +98,10 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
     nodes.update(cluster.nodes, cluster.self);
     pods.update(cluster.pods, cluster.namespaces);
     const own = [...pods.pods.values()].filter(pod => pod.node === cluster.self).sort(byIdentity);
-    const bound = classes(own, cluster.policies);
-    const used = distinct(bound);
+    const awaited = new Set(coming(cluster));
+    const all = classes([...own, ...awaited], cluster.policies);
+    const bound = awaited.size === 0 ? all : all.filter(one => !awaited.has(one.pod));
+    const used = distinct(all);
     const old = built;
     built = new Map(used.map(one => [one.id, build(one, groupOf, old.get(one.id))]));
     if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forget(used);

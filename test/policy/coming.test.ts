@@ -1,0 +1,54 @@
+/** Pods that the API shows before a runtime makes them: their classes are there when they come. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { newCompiler } from '../../policy/compile.ts';
+import { diff } from '../../policy/diff.ts';
+import type { Cluster, Pod } from '../../policy/types.ts';
+import type { Ip } from '../../types.ts';
+import { podObject, toPod, toPolicy } from './clusters.ts';
+
+const DENY = toPolicy({
+  metadata: { namespace: 'x', name: 'deny' },
+  spec: { podSelector: {}, policyTypes: ['Ingress'], ingress: [] },
+});
+
+const clusterOf = (pods: readonly Pod[], gateways = ['10.42.1.1', 'fd42:0:0:1::1']): Cluster => ({
+  self: 'node1',
+  policies: [DENY],
+  pods,
+  namespaces: [],
+  nodes: [{ name: 'node1', addresses: [], gateways: gateways as Ip[] }],
+  unknown: [],
+});
+
+const pod = (name: string, node: string, ips: readonly string[] = []): Pod =>
+  toPod(podObject('x', name, node, ips));
+
+test('a pod that is to come has its class, and no address of anybody’s is bound for it', () => {
+  const rules = newCompiler()(clusterOf([pod('a', 'node1')]));
+  assert.equal(rules.chains.size, 1);
+  assert.deepEqual([rules.ingress.size, rules.egress.size, rules.own.size], [0, 0, 0]);
+});
+
+test('when it comes only elements change, also where it is the first of its class', () => {
+  const compile = newCompiler();
+  const before = compile(clusterOf([pod('a', 'node1')]));
+  const after = compile(clusterOf([pod('a', 'node1', ['10.42.1.2', 'fd42:0:0:1::2'])]));
+  assert.deepEqual([...after.ingress.keys()], ['10.42.1.2', 'fd42:0:0:1::2']);
+  const kinds = new Set(diff(before, after).map(operation => operation.kind));
+  assert.deepEqual(kinds, new Set(['bind', 'addElements']));
+});
+
+test('nothing is made for pods of other nodes, nor while this node’s families are not known', () => {
+  assert.equal(newCompiler()(clusterOf([pod('a', 'node2')])).chains.size, 0);
+  const compile = newCompiler();
+  const pods = [pod('a', 'node1')];
+  assert.equal(compile(clusterOf(pods, [])).chains.size, 0);
+  assert.equal(compile(clusterOf(pods)).chains.size, 1, 'and then it is');
+});
+
+test('a class whose last pod is no longer to come goes', () => {
+  const compile = newCompiler();
+  compile(clusterOf([pod('a', 'node1')]));
+  assert.equal(compile(clusterOf([])).chains.size, 0);
+});
