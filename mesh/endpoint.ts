@@ -2,7 +2,7 @@
  * Which endpoint a peer should be given now, if any. Pure: durations come in, no clock.
  *
  * WireGuard follows a peer by itself (roaming), so an endpoint is set only where there is no
- * living session, or where the peer has withdrawn the very address in use:
+ * living session, where the peer has withdrawn the very address in use, or where no way leads there any more:
  *
  *   new peer ──patience──► best candidate ──6 s without handshake──► next candidate … ──► first again
  *   handshake fresh (< 180 s): hands off
@@ -31,6 +31,8 @@ export type EndpointFacts = {
   readonly knownFor: number;
   /** Milliseconds that the other end has the first word; see `initiative`. */
   readonly patience: number;
+  /** Endpoints to which nothing can be sent from here, since this node has moved. */
+  readonly deadEnds: ReadonlySet<Endpoint>;
 };
 
 export type EndpointChoice =
@@ -45,6 +47,12 @@ const keep: EndpointChoice = { kind: 'keep' };
 const withdrawn = ({ candidates, published, current }: EndpointFacts): boolean =>
   current !== undefined && published.includes(current) && !candidates.includes(current);
 
+/** Where this node cannot send to the endpoint in use, the peer would never learn where we are. */
+const wayOut = ({ candidates, current, deadEnds }: EndpointFacts): Endpoint | undefined =>
+  current !== undefined && deadEnds.has(current)
+    ? candidates.find(candidate => !deadEnds.has(candidate))
+    : undefined;
+
 const after = (candidates: readonly Endpoint[], endpoint: Endpoint | undefined): Endpoint | undefined =>
   candidates[(endpoint === undefined ? 0 : candidates.indexOf(endpoint) + 1) % candidates.length];
 
@@ -53,6 +61,8 @@ export function chooseEndpoint(facts: EndpointFacts): EndpointChoice {
   const { candidates, handshakeAge, lastSet, knownFor, patience } = facts;
   const best = candidates[0];
   if (best === undefined) return keep;
+  const other = wayOut(facts);
+  if (other !== undefined) return { kind: 'set', endpoint: other };
   if (withdrawn(facts)) return { kind: 'set', endpoint: best };
   if (handshakeAge !== undefined && handshakeAge < FRESH_MS) return keep;
   if (lastSet === undefined && knownFor < patience) return { kind: 'wait', ms: patience - knownFor };

@@ -18,6 +18,7 @@ import {
   type OwnKey,
   sweepRoutes,
 } from './apply.ts';
+import { deadEnds } from './deadends.ts';
 import { deferringTo } from './heirs.ts';
 import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from './mended.ts';
 import { plan as makePlan } from './plan.ts';
@@ -48,6 +49,8 @@ export type MeshInput = {
   readonly sweep: boolean;
   /** An address of this node is gone: engines that sent from it must choose another. */
   readonly moved?: boolean;
+  /** Addresses or ways out of this node have changed: some endpoints may be out of its reach. */
+  readonly elsewhere?: boolean;
   /** Our routes as just read. */
   readonly routes?: readonly Route[];
 };
@@ -109,7 +112,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   };
 
   const reconcile = async (input: MeshInput): Promise<Outcome> => {
-    const { facts, key, publication, sweep, moved } = input;
+    const { facts, key, publication, sweep, moved, elsewhere } = input;
     const plan = planOf(facts);
     table.is(input.routes);
     const { step, errors, changes, made } = stepper(() => table.is(undefined));
@@ -128,7 +131,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       const peers = sweep ? plan : deferringTo(device, plan, now());
       if (lost === 0) undone = undonePeers(peers, device, memory);
       await turn();
-      const round = nextRound(peers, key.publicKey, device, memory, publication, first, now());
+      const dead = elsewhere ? await deadEnds(kernel, peers, device) : undefined;
+      const round = nextRound(peers, key.publicKey, device, memory, publication, first, now(), dead);
       await turn();
       const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
       const applied = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);

@@ -96,6 +96,7 @@ const choose = (
   memory: PeerMemory,
   actual: WgPeer | undefined,
   now: number,
+  deadEnds: ReadonlySet<Endpoint>,
 ): EndpointChoice =>
   chooseEndpoint({
     candidates: peer.endpoints,
@@ -105,6 +106,7 @@ const choose = (
     lastSet: memory.lastSet && { endpoint: memory.lastSet.endpoint, age: now - memory.lastSet.at },
     knownFor: now - memory.knownSince,
     patience: memory.patience,
+    deadEnds,
   });
 
 /** One look at all peers. `initial`: the peers come from the first list or from disk. `now` in ms since the epoch. */
@@ -116,6 +118,7 @@ export function nextRound(
   publication: Publication,
   initial: boolean,
   now: number,
+  deadEnds: ReadonlySet<Endpoint> = new Set(),
 ): Round {
   const there = new Map(device.peers.map(peer => [peer.publicKey, peer]));
   const olds = predecessors(plan, device);
@@ -128,7 +131,11 @@ export function nextRound(
     const first = (): PeerMemory => firstSight(ownKey, peer, publication, initial, now);
     const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(first(), old) : first());
     const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
-    const choice = inherit(choose(peer, seen, there.get(peer.publicKey) ?? oldPeer, now), peer, old);
+    const choice = inherit(
+      choose(peer, seen, there.get(peer.publicKey) ?? oldPeer, now, deadEnds),
+      peer,
+      old,
+    );
     if (choice.kind === 'wait') waits.push(choice.ms);
     if (choice.kind === 'set') {
       endpoints.set(peer.publicKey, choice.endpoint);

@@ -17,6 +17,7 @@ const choose = (facts: Partial<EndpointFacts>) =>
     lastSet: undefined,
     knownFor: 0,
     patience: 0,
+    deadEnds: new Set(),
     ...facts,
   });
 
@@ -55,6 +56,14 @@ test('an address that the peer has withdrawn is left at once, however fresh the 
     handshakeAge: 1_000,
   });
   assert.deepEqual(moved, { kind: 'set', endpoint: b });
+});
+
+test('an endpoint to which no way leads from here any more is left for one that can be reached, if there is one', () => {
+  const stuck = { current: roamed, handshakeAge: 1_000, lastSet: { endpoint: a, age: 1_000 } };
+  assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed]) }), { kind: 'set', endpoint: a });
+  assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed, a]) }), { kind: 'set', endpoint: b });
+  assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed, a, b]) }), { kind: 'keep' });
+  assert.deepEqual(choose({ ...stuck, deadEnds: new Set([a, b]) }), { kind: 'keep' });
 });
 
 test('while the handshake is fresh a learnt endpoint is never put back', () => {
