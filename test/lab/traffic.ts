@@ -32,8 +32,8 @@ const ranges = (numbers: readonly number[]): string =>
     })
     .join(', ');
 
-/** Packets a second of each of four flows: fewer where the machine is too slow for more (test/kernel). */
-const RATE = Number(process.env.WEFT_LAB_RATE ?? 100);
+/** Packets a second of each of four flows. On a slow machine all takes longer, a rotation's gap too, and so does this. */
+const RATE = 100 / PATIENCE;
 
 /** Packets that a flow sends after its end, before it is counted: the last of them may be under way still. */
 const TAIL = Math.ceil(RATE / 4) * 2;
