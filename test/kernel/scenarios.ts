@@ -11,6 +11,12 @@ const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   'test/kernel/mesh.kernel.test.ts': [],
   'test/agent/life.netns.test.ts': [],
   'test/agent/endpoints.netns.test.ts': [],
+  'test/agent/rotation.netns.test.ts': [
+    'no packet is lost while a node',
+    'a restart does not change it again',
+    'a patch without answer',
+    'killed when',
+  ],
   'test/mesh/mtu.netns.test.ts': [
     'an underlay of 1280',
     'a router that drops large packets',
