@@ -13,13 +13,15 @@ export type Loss = {
   readonly lost: number;
   /** `from → address: 17–19, 240 of 600`, by number, for each flow that lost any. */
   readonly gaps: readonly string[];
-  /** The longest row of packets without an answer, of any flow, in milliseconds. */
+  /** The longest row of packets without an answer, of any flow, in milliseconds; Infinity where one goes on to the end. */
   readonly longestMs: number;
 };
 
-/** Packets of the longest row. */
-const longest = (numbers: readonly number[]): number =>
-  Math.max(0, ...numbers.map((n, at) => numbers.slice(at).filter((m, step) => m === n + step).length));
+/** Packets of the longest row, of `sent`. */
+const longest = (numbers: readonly number[], sent: number): number =>
+  numbers.includes(sent)
+    ? Number.POSITIVE_INFINITY
+    : Math.max(0, ...numbers.map((n, at) => numbers.slice(at).filter((m, step) => m === n + step).length));
 
 /** 1, 2, 3, 7 → `1–3, 7`. */
 const ranges = (numbers: readonly number[]): string =>
@@ -44,7 +46,7 @@ function lossOf(name: string, answered: ReadonlySet<number>, sent: number): Loss
     sent,
     lost: gone.length,
     gaps: gone.length === 0 ? [] : [`${name}: ${ranges(gone)} of ${sent}`],
-    longestMs: longest(gone) * (1_000 / RATE),
+    longestMs: longest(gone, sent) * (1_000 / RATE),
   };
 }
 
@@ -80,13 +82,19 @@ async function startFlow(from: Pod, address: string): Promise<() => Promise<Loss
 }
 
 /** `RATE` packets a second each way and back, IPv4 and IPv6: for `seconds`, and until `work` is done, however slow it is. */
-async function underTraffic(a: Pod, b: Pod, seconds: number, work: () => Promise<void>): Promise<Loss> {
-  const ends = await Promise.all([
-    startFlow(a, b.v4 ?? ''),
-    startFlow(b, a.v4 ?? ''),
-    startFlow(a, b.v6 ?? ''),
-    startFlow(b, a.v6 ?? ''),
-  ]);
+async function underTraffic(
+  a: Pod,
+  b: Pod,
+  seconds: number,
+  work: () => Promise<void>,
+  askers: readonly Pod[] = [a, b],
+): Promise<Loss> {
+  const ends = await Promise.all(
+    askers.flatMap(from => {
+      const to = from === a ? b : a;
+      return [startFlow(from, to.v4 ?? ''), startFlow(from, to.v6 ?? '')];
+    }),
+  );
   const enough = sleep(seconds * 1_000);
   const worked = work();
   await worked.catch(() => {});
@@ -126,17 +134,22 @@ export async function assertLossless(
   assert.fail(`packets were lost each time: ${losses.join(', ')}`);
 }
 
-/** Holds that no flow is without answers for longer than `ms`, in one of a few attempts, for the same reason. */
+/**
+ * Holds that `a`, which alone asks, is without answers for no longer than `ms`, in one of a few attempts, for the same
+ * reason. `before` comes ahead of each one.
+ */
 export async function assertResumes(
   a: Pod,
   b: Pod,
   seconds: number,
   ms: number,
   work: () => Promise<void>,
+  before: () => Promise<unknown> = async () => {},
 ): Promise<void> {
   const said: string[] = [];
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const { longestMs, gaps } = await underTraffic(a, b, seconds, work);
+    await before();
+    const { longestMs, gaps } = await underTraffic(a, b, seconds, work, [a]);
     process.stdout.write(`the longest gap was ${longestMs} ms\n`);
     if (longestMs <= ms * PATIENCE) return;
     said.push(`${longestMs} ms (${gaps.join('; ')})`);
