@@ -141,7 +141,7 @@ const TIERS: readonly Tier[] = [
     unavailable: labUnavailable,
     run: () =>
       nodeTests(file => NETNS.test(file) && !CLUSTER.test(file), {
-        concurrency: 1,
+        concurrency: 2,
         timeoutMs: 300_000,
         again: true,
       }),

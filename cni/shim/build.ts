@@ -1,6 +1,6 @@
 /** Builds the CNI binary, static, for each architecture that a compiler is there for. */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -69,8 +69,8 @@ export function buildShim(arch: Arch): string {
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return target;
   mkdirSync(dir, { recursive: true });
   const sources = SOURCES.filter(file => file.endsWith('.c')).map(file => join(HERE, file));
-  // Two processes may build at once.
-  const next = `${target}.${process.pid}`;
+  // Two processes may build at once, and in namespaces of their own both have the number 1.
+  const next = `${target}.${randomUUID()}`;
   const [program = '', ...headers] = compiler(arch);
   execFileSync(program, [...headers, ...FLAGS, '-o', next, ...sources], {
     stdio: ['ignore', 'inherit', 'inherit'],
