@@ -10,7 +10,11 @@ import { bundleInto } from './bundle.ts';
 const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   'test/kernel/mesh.kernel.test.ts': [],
   'test/agent/life.netns.test.ts': [],
-  'test/agent/endpoints.netns.test.ts': [],
+  'test/agent/endpoints.netns.test.ts': [
+    'an agent whose key an older Node shows',
+    'a host that comes back under another name',
+    'an endpoint by a name',
+  ],
   'test/agent/rotation.netns.test.ts': [
     'no packet is lost while a node',
     'a restart does not change it again',
@@ -19,6 +23,7 @@ const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/mesh/mtu.netns.test.ts': [
     'an underlay of 1280',
+    'between an underlay of 9000',
     'a router that drops large packets',
     'a route of the underlay',
     'the host keeps its default route',
