@@ -6,12 +6,12 @@
  *     ▲        └──410, malformed──────────► list
  *     └── after every error a pause that grows from 0.5 to 15 s, or what Retry-After says
  */
-import type { IncomingMessage } from 'node:http';
 import type { Log } from '../agent/log.ts';
 import { ApiError, isExpired, isForbidden, isMalformed, messageOf, retryAfter } from './api-error.ts';
 import type { Client } from './client.ts';
 import { type BackoffLimits, backoff, type Clock, sleep } from './clock.ts';
 import { judgeList } from './guard.ts';
+import { limited } from './limited.ts';
 import { readLines } from './lines.ts';
 import type { WatchState } from './types.ts';
 import { type KubeObject, parseListPage, parseWatchLine } from './watchevent.ts';
@@ -132,31 +132,6 @@ async function listAll<T>(options: WatchOptions<T>, limits: WatchLimits, signal:
     }
     if (page.more === undefined) return { items, version: page.version };
     more = page.more;
-  }
-}
-
-/** Passes a stream on; ends it when nothing comes for `silenceMs`, and after `lifeMs`. */
-async function* limited(stream: IncomingMessage, silenceMs: number, lifeMs: number | undefined) {
-  const end = (message: string, reason: string) => () => stream.destroy(new ApiError(message, { reason }));
-  const silent = end(`nothing came for ${silenceMs / 1_000} s`, 'Silent');
-  let timer = setTimeout(silent, silenceMs);
-  const life =
-    lifeMs === undefined
-      ? undefined
-      : setTimeout(end('it is time to list again', 'Relist'), Math.max(lifeMs, 0));
-  try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      clearTimeout(timer);
-      timer = setTimeout(silent, silenceMs);
-      yield chunk;
-    }
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError(`the watch was cut off: ${messageOf(error)}`, { reason: 'Cut', cause: error });
-  } finally {
-    clearTimeout(timer);
-    clearTimeout(life);
-    stream.destroy();
   }
 }
 

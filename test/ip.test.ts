@@ -4,13 +4,10 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Address6 } from 'ip-address';
 import {
-  aggregate,
-  cidrRange,
   compareCidrs,
   compareIps,
   containsCidr,
   containsIp,
-  type Family,
   familyOf,
   hostCidr,
   ipFromBytes,
@@ -22,43 +19,10 @@ import {
   parseCidr,
   parseEndpoint,
   parseIp,
-  prefixLength,
   toEndpoint,
 } from '../ip.ts';
-import type { Cidr, Ip, Result } from '../types.ts';
-
-const value = <T>(result: Result<T>): T => {
-  if (!result.ok) throw new Error(result.error);
-  return result.value;
-};
-const ip = (text: string): Ip => value(parseIp(text));
-const cidr = (text: string): Cidr => value(parseCidr(text));
-
-const width = (family: Family): number => (family === 4 ? 32 : 128);
-/** The network of `length` bits around an address. */
-function around(x: Ip, length: number): Cidr {
-  const host = BigInt(width(familyOf(x)) - length);
-  return cidr(`${ipFromNumber(familyOf(x), (ipToNumber(x) >> host) << host)}/${length}`);
-}
-const anyFamily = fc.constantFrom<Family>(4, 6);
-/** Not the IPv4-mapped block, which parseIp turns into IPv4. */
-const anyIp = anyFamily
-  .chain(family => fc.bigInt(0n, (1n << BigInt(width(family))) - 1n).map(bits => ipFromNumber(family, bits)))
-  .filter(x => familyOf(x) === 4 || ipToNumber(x) >> 32n !== 0xffffn);
-/** Few bits differ, so that networks often touch. */
-const nearIp = anyFamily.chain(family => fc.bigInt(0n, 255n).map(bits => ipFromNumber(family, bits << 8n)));
-const nearCidr = nearIp.chain(x =>
-  fc.integer({ min: width(familyOf(x)) - 16, max: width(familyOf(x)) }).map(length => around(x, length)),
-);
-const nearCidrs = fc.array(nearCidr, { maxLength: 12 });
-const inAny = (cidrs: readonly Cidr[], x: Ip): boolean => cidrs.some(c => containsIp(c, x));
-const probes = (cidrs: readonly Cidr[]): Ip[] =>
-  cidrs.flatMap(c => {
-    const { family, first, last } = cidrRange(c);
-    return [first - 1n, first, last, last + 1n]
-      .filter(bits => bits >= 0n && bits >> BigInt(width(family)) === 0n)
-      .map(bits => ipFromNumber(family, bits));
-  });
+import type { Ip } from '../types.ts';
+import { anyIp, cidr, ip, nearCidr, nearIp, value, width } from './addresses.ts';
 
 describe('parsing', () => {
   const spellings: readonly (readonly [string, string])[] = [
@@ -201,79 +165,6 @@ describe('orders', () => {
     fc.assert(
       fc.property(nearCidr, nearCidr, (a, b) => {
         if (a !== b && containsCidr(a, b)) assert.ok(compareCidrs(a, b) < 0);
-      }),
-    );
-  });
-});
-
-describe('membership', () => {
-  test('a network holds exactly the addresses from its first to its last', () => {
-    fc.assert(
-      fc.property(nearCidr, nearIp, (c, x) => {
-        const { family, first, last } = cidrRange(c);
-        const number = ipToNumber(x);
-        assert.equal(containsIp(c, x), family === familyOf(x) && first <= number && number <= last);
-        assert.equal(containsIp(c, x), containsCidr(c, hostCidr(x)));
-      }),
-    );
-  });
-  test('containment is by addresses', () => {
-    fc.assert(
-      fc.property(nearCidr, nearCidr, (a, b) => {
-        const inside = probes([b]).filter(x => containsIp(b, x));
-        assert.equal(
-          containsCidr(a, b),
-          inside.every(x => containsIp(a, x)),
-        );
-      }),
-    );
-  });
-  test('a run of single addresses becomes networks of just these', () => {
-    fc.assert(
-      fc.property(
-        anyFamily,
-        fc.integer({ min: 0, max: 255 }),
-        fc.integer({ min: 1, max: 64 }),
-        (family, at, n) => {
-          const hosts = Array.from({ length: n }, (_, i) => hostCidr(ipFromNumber(family, BigInt(at + i))));
-          const ranges = aggregate(hosts).map(cidrRange);
-          assert.equal(ranges[0]?.first, BigInt(at));
-          assert.equal(ranges.at(-1)?.last, BigInt(at + n - 1));
-          assert.equal(
-            ranges.reduce((sum, r) => sum + r.last - r.first + 1n, 0n),
-            BigInt(n),
-          );
-        },
-      ),
-    );
-  });
-});
-
-describe('sets of networks', () => {
-  test('examples', () => {
-    assert.deepEqual(
-      aggregate(['10.42.1.0/24', '10.42.0.0/24', '10.42.0.128/25', 'fd42:0:0:1::/64', 'fd42::/64'].map(cidr)),
-      ['10.42.0.0/23', 'fd42::/63'],
-    );
-    assert.deepEqual(aggregate(['0.0.0.0/1', '128.0.0.0/1'].map(cidr)), ['0.0.0.0/0']);
-  });
-  test('aggregate keeps the addresses, sorted, disjoint, and cannot be merged further', () => {
-    fc.assert(
-      fc.property(nearCidrs, cidrs => {
-        const merged = aggregate(cidrs);
-        for (const x of probes([...cidrs, ...merged])) assert.equal(inAny(merged, x), inAny(cidrs, x), x);
-        assert.deepEqual([...merged].sort(compareCidrs), merged);
-        for (const [i, a] of merged.entries())
-          for (const b of merged.slice(i + 1)) assert.equal(overlaps(a, b), false);
-        for (const [i, a] of merged.entries()) {
-          const b = merged[i + 1];
-          if (b === undefined || prefixLength(a) !== prefixLength(b) || prefixLength(a) === 0) continue;
-          const [ra, rb] = [cidrRange(a), cidrRange(b)];
-          const siblings = ra.family === rb.family && ra.last + 1n === rb.first;
-          const parent = around(ipFromNumber(ra.family, ra.first), prefixLength(a) - 1);
-          assert.equal(siblings && containsCidr(parent, b), false, `${a} ${b}`);
-        }
-        assert.deepEqual(aggregate(merged), merged);
       }),
     );
   });

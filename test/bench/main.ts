@@ -6,12 +6,13 @@ import { benchCni, type CniBench, prepareCni, printBurst } from './cni.ts';
 import { benchIdle, printIdle } from './idle.ts';
 import { benchJoin } from './join.ts';
 import { benchMemory, printMemory } from './memory.ts';
-import { benchPackets, printUpdate } from './packets.ts';
+import { benchPackets } from './packets.ts';
 import { benchPlan, benchPool } from './plan.ts';
 import { benchPolicy, printPolicy } from './policy.ts';
 import { benchBusy, benchScale } from './scale.ts';
 import { printRatio } from './stats.ts';
 import { benchTunnel } from './tunnel.ts';
+import { printUpdate } from './updates.ts';
 
 const USAGE = `npm run bench -- [PART …] [--pairs N] [--services N] [--json]
 

@@ -1,5 +1,5 @@
 /**
- * What policies cost packets, and how soon a change is in the kernel: real agents with a thousand policies
+ * What policies cost packets: real agents with a thousand policies
  * about a thousand pods, and streams between pods of one node, where nothing else slows them, and through
  * the tunnel. The hook that asks the policies is taken off and put back many times under the same stream.
  */
@@ -13,15 +13,8 @@ import { until } from '../lab/wait.ts';
 import { buildProber, startProber } from '../policy/prober.ts';
 import { NAMESPACES, rawPod, rawPolicy } from './policy.ts';
 import { inTurns, ranMs, sentBy } from './slices.ts';
-import { quantile, type Ratio, ratioOf } from './stats.ts';
-
-export type Update = {
-  readonly what: string;
-  readonly times: number;
-  /** Milliseconds from the API server's store to the kernel. */
-  readonly median: number;
-  readonly worst: number;
-};
+import { type Ratio, ratioOf } from './stats.ts';
+import { type Update, updates } from './updates.ts';
 
 export type PacketBench = { readonly ratios: readonly Ratio[]; readonly updates: readonly Update[] };
 
@@ -201,71 +194,6 @@ async function compare(
   }
 }
 
-type News = { readonly next: () => Promise<number>; readonly end: () => void };
-
-/** The kernel's own news of our table, as the agent gets them. */
-async function listen(node: Member): Promise<News> {
-  const monitor = node.namespace.start([`${node.binDir}/weft-cni`, 'monitor', 'p'], { stdio: 'pipe' });
-  let heard = (_at: number): void => {};
-  const next = (): Promise<number> => new Promise(resolve => (heard = resolve));
-  const listening = next();
-  monitor.stdout?.on('data', () => heard(performance.now()));
-  await listening;
-  return { next, end: () => void monitor.kill('SIGKILL') };
-}
-
-/** Of a change that never comes to the kernel. */
-const TOO_LONG_MS = 3_000;
-
-/** Milliseconds until the kernel tells of a change in our table. */
-async function timed(news: News, change: () => void): Promise<number> {
-  // The agent looks its last change over.
-  await sleep(1_500);
-  const done = news.next();
-  const begin = performance.now();
-  change();
-  return (await Promise.race([done, sleep(TOO_LONG_MS).then(() => Number.POSITIVE_INFINITY)])) - begin;
-}
-
-async function updates(store: Store, node: Member, times: number): Promise<readonly Update[]> {
-  const changes: readonly (readonly [string, (n: number) => void])[] = [
-    [
-      'a pod’s label',
-      n => void store.patch(PODS, 'ns0', 'pod50', { metadata: { labels: { app: `app${n % 2}` } } }, 'main'),
-    ],
-    [
-      'a policy',
-      n =>
-        n % 2 === 0
-          ? void store.create(NETWORKPOLICIES, 'ns0', {
-              metadata: { name: 'more' },
-              spec: { podSelector: {}, ingress: [{ ports: [{ port: 9 }] }] },
-            })
-          : void store.remove(NETWORKPOLICIES, 'ns0', 'more'),
-    ],
-    [
-      'a namespace’s label',
-      n =>
-        void store.patch(
-          NAMESPACE_KIND,
-          undefined,
-          'ns7',
-          { metadata: { labels: { team: n % 2 ? '7' : 'none' } } },
-          'main',
-        ),
-    ],
-  ];
-  const all: Update[] = [];
-  const news = await listen(node);
-  for (const [what, change] of changes) {
-    const ms: number[] = [];
-    for (let n = 0; n < times; n += 1) ms.push(await timed(news, () => change(n)));
-    all.push({ what, times, median: quantile(ms, 0.5), worst: Math.max(...ms) });
-  }
-  news.end();
-  return all;
-}
-
 /** Must run inside a lab's namespaces. */
 export async function benchPackets(pairs: number, say: (line: string) => void): Promise<PacketBench> {
   const program = buildProber();
@@ -303,6 +231,3 @@ export async function benchPackets(pairs: number, say: (line: string) => void): 
     await lab.end();
   }
 }
-
-export const printUpdate = ({ what, times, median, worst }: Update): string =>
-  `${what}, from the API server to the kernel: median ${median.toFixed(1)} ms, worst ${worst.toFixed(1)} of ${times}`;

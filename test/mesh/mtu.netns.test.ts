@@ -10,6 +10,7 @@ import { enterLab } from '../lab/reenter.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { UNDERLAY } from '../lab/underlay.ts';
 import { until } from '../lab/wait.ts';
+import { askedFor, packet, serve, transfer } from './sizes.ts';
 
 await enterLab(import.meta.filename);
 
@@ -20,30 +21,13 @@ let podA: Pod;
 let podB: Pod;
 const servers: ChildProcess[] = [];
 
-/** Counts what comes on a connection and says so at its end. */
-const SERVER = `require('net').createServer({ allowHalfOpen: true }, s => {
-  let n = 0; s.on('data', d => { n += d.length; }); s.on('end', () => s.end(String(n))); s.on('error', () => {});
-}).listen(7, '::')`;
-
-/** Sends so many bytes over so many milliseconds, and prints what the server counted. */
-const CLIENT = `const [host, bytes, ms] = process.argv.slice(1);
-const s = require('net').connect(7, host); let got = '';
-const parts = 20; let part = 0;
-const send = () => { s.write(Buffer.alloc(bytes / parts)); part += 1; part < parts ? setTimeout(send, ms / parts) : s.end(); };
-s.on('connect', send); s.on('data', d => { got += d; }); s.on('end', () => console.log(got));
-s.on('error', e => { console.log(e.code); process.exit(); });`;
-
 before(async () => {
   lab = await startLab();
   [a, b] = await Promise.all([lab.join(1), lab.join(2)]);
   await Promise.all([untilInstalled(a), untilInstalled(b)]);
   [podA, podB] = await Promise.all([addPod(a, 'poda'), addPod(b, 'podb')]);
   for (const pod of [podA, podB]) {
-    servers.push(pod.namespace.start([process.execPath, '-e', SERVER]));
-    await until(
-      'the server',
-      async () => (await pod.namespace.run(['ss', '-Hltn', 'sport = :7'])) || undefined,
-    );
+    servers.push(await serve(pod));
   }
   await untilMeshed([a, b]);
 });
@@ -52,14 +36,6 @@ after(async () => {
   for (const server of servers) server.kill();
   await lab?.end();
 });
-
-/** What the server counted, or the errno; both in one answer. */
-const transfer = async (from: Pod, to: string | undefined, bytes: number, ms = 0): Promise<string> =>
-  (
-    await from.namespace.run([process.execPath, '-e', CLIENT, to ?? '', String(bytes), String(ms)], {
-      timeoutMs: 60_000,
-    })
-  ).trim();
 
 const setUnderlay = async (m: Member, mtu: number): Promise<void> => {
   // The bridge would follow its smallest port.
@@ -76,18 +52,6 @@ const tunnelMtu = (m: Member, mtu: number): Promise<true> =>
     async () => (await mtuOf(m.namespace.run, 'weft-wg')) === mtu || undefined,
     5_000,
   );
-
-/** Packets of `size` bytes in all, which nobody may cut: `ok`, `too large` as the sender is told, or all `lost`. */
-async function packet(from: Pod, to: string | undefined, size: number): Promise<string> {
-  const payload = size - (to?.includes(':') ? 48 : 28);
-  const argv = ['ping', '-n', '-M', 'do', '-c', '3', '-i', '0.3', '-W', '1', '-s', String(payload), to ?? ''];
-  const said = await from.namespace.run(argv).catch(error => `${error.stdout}${error.stderr}`);
-  return / [1-3] received/.test(said)
-    ? 'ok'
-    : /[Ff]rag needed|too big|too long/.test(said)
-      ? 'too large'
-      : 'lost';
-}
 
 type PeerMtu = { readonly mtu: number; readonly mtuLimit?: string };
 
@@ -151,16 +115,6 @@ test('between an underlay of 9000 and one of 1500 the larger side finds out what
   await tunnelMtu(a, 1420);
   await until('the limit to be gone', async () => (await peerOf(a))?.mtu === 1420 || undefined, 30_000);
 });
-
-/** The size of segments that the SYN asks for, as `to` sees it. */
-async function askedFor(from: Pod, to: Pod, address: string | undefined): Promise<number> {
-  const sniff = ['tcpdump', '-i', 'eth0', '-n', '-v', '-c', '1', '--immediate-mode'];
-  const only = 'dst port 7 and (tcp[13] & 2 != 0 or ip6[53] & 2 != 0)';
-  const seen = to.namespace.run([...sniff, only]);
-  await sleep(500);
-  await transfer(from, address, 20);
-  return Number(/mss (\d+)/.exec(await seen)?.[1]);
-}
 
 test('what a pod of before asks for in its SYN is cut to what the path carries now, both ways', async () => {
   const [fromA, fromB] = [await addPod(a, 'before-a'), await addPod(b, 'before-b')];

@@ -1,17 +1,14 @@
 /** What the specification's words demand of packets, point by point, on two nodes with real agents. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { POLICY_TABLE } from '../../constants.ts';
-import { parseListing } from '../../policy/listing.ts';
-import { NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
+import { PODS } from '../apiserver/resources.ts';
 import type { Member } from '../lab/lab.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { type CniResult, callPlugin, NETWORK } from '../lab/runtime.ts';
 import { until } from '../lab/wait.ts';
-import { type LabPod, type PolicyLab, type PolicyObject, startPolicyLab } from './lab.ts';
-import type { Protocol } from './prober.ts';
+import { type LabPod, type PolicyLab, startPolicyLab } from './lab.ts';
+import { both, deny, onlyIn, policy, reaches } from './point.ts';
 
 await enterLab(import.meta.filename);
 
@@ -28,35 +25,6 @@ after(async () => lab?.end());
 /** x/a, y/a and z/a are on node1; the b's on node2. */
 const pod = (key: string): LabPod => lab.pods().get(key) as LabPod;
 
-const policy = (namespace: string, name: string, spec: Readonly<Record<string, unknown>>): PolicyObject => ({
-  metadata: { namespace, name },
-  spec: { podSelector: {}, ...spec },
-});
-
-const deny = (namespace: string, ...types: readonly string[]): PolicyObject =>
-  policy(namespace, `deny-${types.join('-').toLowerCase()}`, { policyTypes: types });
-
-const only = async (...objects: readonly PolicyObject[]): Promise<void> => {
-  for (const { metadata } of lab.lab.api.store.list(NETWORKPOLICIES))
-    lab.lab.api.store.remove(NETWORKPOLICIES, String(metadata.namespace), String(metadata.name));
-  await lab.policies(objects);
-};
-
-/** From pod to address; one that shall pass is waited for longer. */
-async function reaches(
-  from: LabPod,
-  ip: string | undefined,
-  protocol: Protocol,
-  port: number,
-  allowed: boolean,
-) {
-  const { ok, source } = await from.prober.try(protocol, ip ?? '', port, allowed ? 8_000 : 300);
-  assert.equal(ok, allowed, `${from.key} to ${ip} by ${protocol}/${port} must ${allowed ? '' : 'not '}pass`);
-  return source;
-}
-
-const both = ({ pod: { v4, v6 } }: LabPod): readonly (string | undefined)[] => [v4, v6];
-
 /** From a node's own network. */
 const fromNode = (node: Member, ip: string | undefined, port: number): Promise<boolean> => {
   const code = `require('net').connect({host:'${ip}',port:${port}}).on('connect',()=>process.exit(0)).on('error',()=>process.exit(1));setTimeout(()=>process.exit(1),${700})`;
@@ -67,14 +35,14 @@ const fromNode = (node: Member, ip: string | undefined, port: number): Promise<b
 };
 
 test('replies of allowed connections pass, whatever the other direction’s policies say', async () => {
-  await only(deny('y', 'Egress'));
+  await onlyIn(lab, deny('y', 'Egress'));
   for (const ip of both(pod('y/b'))) await reaches(pod('x/a'), ip, 'tcp', 80, true);
   for (const ip of both(pod('y/a'))) await reaches(pod('x/a'), ip, 'udp', 80, true);
   for (const ip of both(pod('x/a'))) await reaches(pod('y/b'), ip, 'tcp', 80, false);
 });
 
 test('ICMP errors about an allowed packet come back', async () => {
-  await only(deny('x', 'Ingress'));
+  await onlyIn(lab, deny('x', 'Ingress'));
   for (const ip of [...both(pod('y/a')), ...both(pod('y/b'))]) {
     const source = await reaches(pod('x/a'), ip, 'udp', 9, true);
     assert.equal(source, 'refused');
@@ -83,7 +51,8 @@ test('ICMP errors about an allowed packet come back', async () => {
 
 test('rules with ports let no ICMP pass, rules without do; neighbour discovery is not touched', async () => {
   const ports = [{ protocol: 'TCP', port: 80 }];
-  await only(
+  await onlyIn(
+    lab,
     policy('x', 'ports', { policyTypes: ['Ingress'], ingress: [{ ports }] }),
     policy('y', 'peers', { policyTypes: ['Ingress'], ingress: [{ from: [{ namespaceSelector: {} }] }] }),
     deny('z', 'Ingress', 'Egress'),
@@ -103,7 +72,7 @@ test('rules with ports let no ICMP pass, rules without do; neighbour discovery i
 });
 
 test('a node reaches its own pods whatever the policies, and no other node does', async () => {
-  await only(deny('x', 'Ingress', 'Egress'), deny('y', 'Ingress', 'Egress'));
+  await onlyIn(lab, deny('x', 'Ingress', 'Egress'), deny('y', 'Ingress', 'Egress'));
   for (const ip of both(pod('x/a'))) {
     assert.ok(await fromNode(one, ip, 80), `node1 to ${ip}`);
     assert.equal(await fromNode(two, ip, 80), false, `node2 to ${ip}`);
@@ -113,12 +82,13 @@ test('a node reaches its own pods whatever the policies, and no other node does'
 
 test('an ipBlock of a Node’s address lets that node’s traffic through the tunnel pass', async () => {
   const from = [{ ipBlock: { cidr: '192.0.2.2/32' } }, { ipBlock: { cidr: '2001:db8::2/128' } }];
-  await only(policy('x', 'webhook', { policyTypes: ['Ingress'], ingress: [{ from }] }));
+  await onlyIn(lab, policy('x', 'webhook', { policyTypes: ['Ingress'], ingress: [{ from }] }));
   for (const ip of both(pod('x/a'))) {
     assert.ok(await fromNode(two, ip, 80), `node2 to ${ip}`);
     await reaches(pod('y/b'), ip, 'tcp', 80, false);
   }
-  await only(
+  await onlyIn(
+    lab,
     policy('x', 'webhook', {
       policyTypes: ['Ingress'],
       ingress: [{ from: [{ ipBlock: { cidr: '192.0.2.7/32' } }] }],
@@ -149,7 +119,7 @@ test('through a Service policies mean the pod behind it, and a pod always reache
   await service(one, '10.43.0.11', pod('x/a'));
   await service(one, '10.43.0.12', pod('z/b'));
   try {
-    await only(policy('x', 'out', { policyTypes: ['Ingress', 'Egress'], egress: [{ to, ports }] }));
+    await onlyIn(lab, policy('x', 'out', { policyTypes: ['Ingress', 'Egress'], egress: [{ to, ports }] }));
     for (const ip of ['10.43.0.10', 'fd43::10']) await reaches(pod('x/a'), ip, 'tcp', 8080, true);
     await reaches(pod('x/a'), '10.43.0.12', 'tcp', 8080, false);
     await reaches(pod('x/a'), '10.43.0.11', 'tcp', 8080, true);
@@ -161,7 +131,8 @@ test('through a Service policies mean the pod behind it, and a pod always reache
 });
 
 test('a pod that has ended has no part in policies, and who gets its address has its own', async () => {
-  await only(
+  await onlyIn(
+    lab,
     policy('x', 'friends', { policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }] }),
   );
   const friend = await lab.add({ namespace: 'x', name: 'job', node: two });
@@ -174,7 +145,7 @@ test('a pod that has ended has no part in policies, and who gets its address has
 });
 
 test('a terminating pod keeps its policies until its address is free', async () => {
-  await only(deny('x', 'Ingress'));
+  await onlyIn(lab, deny('x', 'Ingress'));
 
   const gone = await lab.add({ namespace: 'x', name: 'forced', node: one });
   // As `kubectl delete --force`: the object goes, the pod runs on.
@@ -191,7 +162,7 @@ test('labels, namespaces and policies take effect when they change', async () =>
       podSelector: { matchLabels: { role: 'client' } },
     },
   ];
-  await only(policy('x', 'blue', { policyTypes: ['Ingress'], ingress: [{ from }] }));
+  await onlyIn(lab, policy('x', 'blue', { policyTypes: ['Ingress'], ingress: [{ from }] }));
   const target = pod('x/a').pod.v4;
   await reaches(pod('y/b'), target, 'tcp', 80, false);
   const { store } = lab.lab.api;
@@ -244,51 +215,6 @@ for (const [from, to] of [
       other.close();
     });
 
-/** Talks all the time, in both directions; the server prints what it hears. */
-const TALK = `
-const [own, port, to, at] = process.argv.slice(1);
-const socket = require('node:dgram').createSocket(own.includes(':') ? 'udp6' : 'udp4');
-let peer = to && [Number(at), to];
-socket.on('message', (_, from) => { peer ??= [from.port, from.address]; process.stdout.write('.'); });
-socket.bind(Number(port), own, () => setInterval(() => peer && socket.send('x', ...peer), 20));
-`;
-
-function talk(
-  at: LabPod,
-  args: readonly string[],
-): { readonly heard: () => number; readonly end: () => void } {
-  const child = at.pod.namespace.start([process.execPath, '-e', TALK, ...args], { stdio: 'pipe' });
-  let heard = 0;
-  child.stdout?.on('data', (bytes: Buffer) => (heard += bytes.length));
-  return { heard: () => heard, end: () => void child.kill('SIGKILL') };
-}
-
-test('a UDP server that goes on talking does not bring a connection back that was cut', async () => {
-  await lab.clear();
-  for (const [n, own = ''] of both(pod('x/a')).entries()) {
-    const server = talk(pod('x/a'), [own, '9000']);
-    const client = talk(pod('y/a'), [both(pod('y/a'))[n] ?? '', '9001', own, '9000']);
-    try {
-      await until(
-        'the two to talk',
-        async () => (server.heard() > 10 && client.heard() > 10) || undefined,
-        20_000,
-      );
-      await lab.policies([deny('x', 'Ingress')]);
-      const quiet = async (): Promise<true | undefined> => {
-        const before = server.heard();
-        await sleep(1_000);
-        return server.heard() === before || undefined;
-      };
-      await until('the server to hear nothing for a second', quiet, 15_000);
-      assert.ok(await quiet());
-    } finally {
-      for (const end of [server, client]) end.end();
-      await lab.clear();
-    }
-  }
-});
-
 test('two interfaces of one pod are isolated alike, and each goes by itself', async () => {
   await lab.clear();
   const { pod: own, uid, namespace, name } = pod('x/a');
@@ -319,12 +245,12 @@ test('two interfaces of one pod are isolated alike, and each goes by itself', as
     return !table.includes(`${ips[0]} : `) || undefined;
   });
   await all(true, eth0);
-  await only(deny('x', 'Ingress'));
+  await onlyIn(lab, deny('x', 'Ingress'));
   await all(false, eth0);
 });
 
 test('a static pod is known by its config hash', async () => {
-  await only(deny('x', 'Ingress'));
+  await onlyIn(lab, deny('x', 'Ingress'));
   const started = performance.now();
   const made = await lab.add({
     namespace: 'x',
@@ -336,119 +262,4 @@ test('a static pod is known by its config hash', async () => {
   assert.ok(performance.now() - started < 9_000, 'it was waited for as if nobody knew it');
   for (const ip of both(made)) await reaches(pod('y/a'), ip, 'tcp', 80, false);
   await lab.remove('x/static');
-});
-
-test('rules stay while the agent is away, and one that starts without the API server has them at once', async () => {
-  const { api } = lab.lab;
-  await only(policy('x', 'blue', { policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }] }));
-  /** Without what the kernel counts. */
-  const table = async (): Promise<string> => {
-    const text = await one.namespace.run(['nft', '-s', 'list', 'table', 'inet', POLICY_TABLE]);
-    const { chains, sets } = parseListing(text);
-    const named = [
-      ...[...chains].map(([name, lines]) => [name, ...lines].join('\n')),
-      ...[...sets]
-        .filter(([name]) => !/^(?:dropped|cut)/.test(name))
-        .map(([name, { elements }]) => [name, ...[...elements].sort()].join('\n')),
-    ];
-    return named.sort().join('\n');
-  };
-  const before = await table();
-  // What is on disk is a little younger than what is in force.
-  await new Promise(resolve => setTimeout(resolve, 2_500));
-  await one.stop('SIGKILL');
-  await reaches(pod('y/b'), pod('x/a').pod.v4, 'tcp', 80, false);
-  await reaches(pod('x/b'), pod('x/a').pod.v4, 'tcp', 80, true);
-  await api.stop();
-  try {
-    await one.namespace.run(['nft', 'delete', 'table', 'inet', POLICY_TABLE]);
-    one.start();
-    await until(
-      'the table to be back',
-      async () => ((await table().catch(() => '')) === before ? true : undefined),
-      20_000,
-    );
-    await reaches(pod('y/b'), pod('x/a').pod.v4, 'tcp', 80, false);
-    await reaches(pod('x/b'), pod('x/a').pod.v4, 'tcp', 80, true);
-  } finally {
-    await api.start();
-  }
-  await lab.settled();
-});
-
-test('a table that somebody flushes comes back', async () => {
-  await only(deny('x', 'Ingress'));
-  for (const hand of [
-    ['flush', 'ruleset'],
-    ['flush', 'chain', 'inet', POLICY_TABLE, 'forward'],
-    ['delete', 'table', 'inet', POLICY_TABLE],
-  ]) {
-    await one.namespace.run(['nft', ...hand]);
-    await until(
-      `the rules after ${hand.join(' ')}`,
-      async () => {
-        const { ok } = await pod('y/b').prober.try('tcp', pod('x/a').pod.v4 ?? '', 80, 200);
-        return ok ? undefined : true;
-      },
-      15_000,
-    );
-    // The mesh's own table takes its time; what this looks at is ours.
-    await until('the mesh', async () => (await one.status())?.ready || undefined);
-  }
-  assert.match(await one.namespace.run(['nft', 'list', 'table', 'inet', POLICY_TABLE]), /hook forward/);
-});
-
-test('switched off, nothing is watched and the table is gone; connections are kept where that is wished', async () => {
-  await only(deny('x', 'Ingress'));
-  await one.stop();
-  one.start({ networkPolicy: false });
-  await until('the table to be gone', () =>
-    one.namespace.run(['nft', 'list', 'table', 'inet', POLICY_TABLE]).then(
-      () => undefined,
-      () => true,
-    ),
-  );
-  await reaches(pod('y/b'), pod('x/a').pod.v4, 'tcp', 80, true);
-  // Switched on again, it must not begin with what it remembers of before.
-  assert.doesNotMatch(await one.namespace.run(['ls', '/var/lib/weft', '/run/weft']), /polic/);
-  await one.stop();
-  lab.lab.api.store.remove(NETWORKPOLICIES, 'x', 'deny-ingress');
-  one.start({ policyKeepConnections: true, policyLog: true });
-  await lab.settled();
-  const kept = await pod('y/a').prober.keep('tcp', pod('x/a').pod.v4 ?? '', 80, 8_000);
-  assert.ok(kept.first.ok);
-  await lab.policies([deny('x', 'Ingress')]);
-  await reaches(pod('y/a'), pod('x/a').pod.v4, 'tcp', 80, false);
-  await new Promise(resolve => setTimeout(resolve, 500));
-  assert.ok((await kept.again(8_000)).ok);
-  kept.close();
-});
-
-type LogLine = { readonly msg: string; readonly why?: readonly string[] };
-
-/** Lines of the agent's log about what was dropped. */
-const saidDropped = (): readonly LogLine[] =>
-  readFileSync(one.logFile, 'utf8')
-    .split('\n')
-    .filter(line => line.includes('dropped by NetworkPolicies'))
-    .map(line => JSON.parse(line) as LogLine);
-
-test('with policyLog what is denied is in the log once, with pods and policies', async () => {
-  const [from, to] = [pod('y/b'), pod('x/a').pod];
-  for (const _ of [1, 2]) {
-    await reaches(from, to.v4, 'tcp', 81, false);
-    await reaches(from, to.v6, 'udp', 80, false);
-    await reaches(from, to.v6, 'icmp', 0, false);
-  }
-  const wanted = [`(${to.v4}), TCP 81`, `(${to.v6}), UDP 80`, `(${to.v6}), ICMP`];
-  const about = (text: string): readonly LogLine[] =>
-    saidDropped().filter(({ msg }) => msg.includes('pod y/b') && msg.endsWith(text));
-  for (const text of wanted) {
-    const [line, ...more] = await until(text, () => {
-      const lines = about(text);
-      return lines.length > 0 ? lines : undefined;
-    });
-    assert.match(line?.why?.join('\n') ?? '', /ingress: denied; pod x\/a is isolated by x\/deny-ingress/);
-    assert.deepEqual(more, []);
-  }
 });

@@ -110,3 +110,15 @@ export function holds(
   for (const [from, to, line, allowed, family = 4] of lines)
     assert.equal(ask(world, from, to, line, family), allowed, `${from} to ${to}, ${line}, IPv${family}`);
 }
+
+/** Two pods of x on node n0, one on n1; and one of y. */
+export const A = podOf('x/a', 10);
+export const B = podOf('x/b', 11, { node: 1 });
+export const C = podOf('x/c', 12);
+export const Y = podOf('y/a', 13, { node: 1 });
+export const PODS = [A, B, C, Y];
+export const OUTSIDE = '203.0.113.7';
+
+export const app = (name: string) => ({ matchLabels: { app: name } });
+export const toA = (spec: RawPolicy['spec']): RawPolicy =>
+  policyOf('x/p', { podSelector: app('a'), ...spec });
