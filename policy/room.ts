@@ -199,7 +199,8 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       owed = false;
       deps.applied(rules);
     }
-    return looks.wait(performance.now());
+    // Without knowledge the table is not looked at, and news of it would stay news.
+    return known ? looks.wait(performance.now()) : undefined;
   };
 
   const runner = startRunner({

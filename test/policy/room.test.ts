@@ -172,6 +172,16 @@ test('what fails is tried again from a look at the kernel, and said', async t =>
   assert.ok(log.lines.some(line => line.level === 'error'));
 });
 
+test('news of the table while nothing is known is looked at once and not again and again', async t => {
+  const { room, calls, change } = setUp(t, { known: false });
+  await change({ wired: [wired('new', '10.42.1.3')] });
+  await room.guard(wired('new', '10.42.1.3'));
+  room.suspect();
+  await new Promise(resolve => setTimeout(resolve, 300));
+  const holds = calls.filter(how => how === 'text').length;
+  assert.ok(holds <= 4, `${holds} times`);
+});
+
 test('what of a policy is not understood is said, once', async t => {
   const { change, log } = setUp(t);
   const bad = toPolicy({
