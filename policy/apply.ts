@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { POLICY_TABLE } from '../constants.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
-import type { Nft } from '../platform/linux/types.ts';
+import type { ElementChange, Nft } from '../platform/linux/types.ts';
 import { diff, diffTable } from './diff.ts';
 import { type Listing, parseListing, tableFrom } from './listing.ts';
 import { renderOperations, renderTable } from './render.ts';
@@ -22,10 +22,11 @@ const BATCH = 1_500;
  */
 const RANGES = 50;
 
-const rangesOut = (operations: readonly Operation[]): number =>
-  operations
-    .filter(one => one.kind === 'deleteElements' && /box[46]$/.test(one.set))
-    .reduce((sum, one) => sum + ('elements' in one ? one.elements.length : 0), 0);
+const rangesOut = (elements: readonly ElementChange[]): number =>
+  elements.filter(one => one.op === 'delete' && one.keyEnd !== undefined).length;
+
+const fitsBatch = (elements: readonly ElementChange[]): boolean =>
+  elements.length <= BATCH && rangesOut(elements) <= RANGES;
 
 const NAME = `inet ${POLICY_TABLE}`;
 
@@ -66,8 +67,8 @@ export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
 
   const apply = async (operations: readonly Operation[]): Promise<Applied> => {
     if (operations.length === 0) return { how: 'nothing', operations: 0 };
-    const elements = rangesOut(operations) > RANGES ? undefined : toElementChanges(operations);
-    if (elements !== undefined && elements.length <= BATCH) {
+    const elements = toElementChanges(operations);
+    if (elements !== undefined && fitsBatch(elements)) {
       await nft.elements('inet', POLICY_TABLE, elements);
       return { how: 'elements', operations: operations.length };
     }
