@@ -2,7 +2,7 @@
 import type { AgentRef } from './agents.ts';
 
 export type Pod = {
-  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly metadata: { readonly name: string };
   readonly spec: { readonly nodeName?: string };
   readonly status?: {
     readonly phase?: string;

@@ -1,6 +1,7 @@
 /**
- * Shapes of the JSON that weft prints: each is JSON Schema for programs, text for people, and a type that the code is
- * held to. docs/schema/ and docs/command.md are made from them. Pure.
+ * Shapes of the JSON that weft prints: each is JSON Schema for programs, and text for people; docs/schema/ and
+ * docs/command.md are made from them. By its type agents' answers are checked at compile time; what verbs print is
+ * held to its schema by golden samples. Pure.
  */
 
 type Json = Readonly<Record<string, unknown>>;

@@ -33,7 +33,7 @@ export const sameList = <T>(a: readonly T[] | undefined, b: readonly T[]): a is 
 
 const NONE: readonly Policy[] = [];
 
-/** `own` sorted. */
+/** Gives them in the order of `own`, which decides where two have one address. */
 export type Classes = (own: readonly Pod[], policies: readonly Policy[]) => readonly Bound[];
 
 export function newClasses(): Classes {

@@ -5,6 +5,7 @@
 import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
 import { openSaid } from '../agent/said.ts';
+import { messageOf } from '../discovery/api-error.ts';
 import type { ClusterObjects } from '../discovery/cluster.ts';
 import type { NodeFact } from '../discovery/types.ts';
 import type { Ip } from '../types.ts';
@@ -53,8 +54,10 @@ export type PolicyReport = {
 };
 
 export type PolicyRoom = {
-  /** Before the pod has a wire: resolves when its policies are in force, or it is closed until they are. */
-  /** The same, and true where they are in force. */
+  /**
+   * Before the pod has a wire: resolves when its policies are in force, or it is closed until they are; true where
+   * they are in force.
+   */
   readonly guard: (pod: Wired) => Promise<boolean>;
   /** Before the pod starts: resolves when its policies are in force, or have been waited for long enough. */
   readonly admit: (pod: Wired) => Promise<void>;
@@ -206,7 +209,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   const runner = startRunner({
     run,
     onError: thrown => {
-      error = thrown instanceof Error ? thrown.message : String(thrown);
+      error = messageOf(thrown);
       // It may have been done all the same.
       owed = true;
       log.error({ error }, 'NetworkPolicies cannot be put into the kernel; trying again');
