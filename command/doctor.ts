@@ -95,13 +95,19 @@ async function readAll(agents: Agents, node: string | undefined): Promise<Seen> 
   return { findings: grouped(all), nodes: answers.length - unasked.length, unasked };
 }
 
+/** Another node was asked for than that of the agent that answers here. */
+async function isElsewhere(agents: Agents, node: string | undefined): Promise<boolean> {
+  const own = await agents.list().catch(() => []);
+  return node !== undefined && own.length > 0 && own.every(ref => ref.node !== node);
+}
+
 /** On a node whose agent does not answer, what can be seen without it. */
 async function asked(io: Io, where: Where, bare: BareOptions): Promise<Seen> {
   const agents = await io.agents(where);
   try {
     return await readAll(agents, where.node);
   } catch (error) {
-    if (agents.kind === 'remote') throw error;
+    if (agents.kind === 'remote' || (await isElsewhere(agents, where.node))) throw error;
     return await alone(io, bare);
   } finally {
     agents.close();

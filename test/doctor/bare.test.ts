@@ -230,3 +230,13 @@ test('the doctor looks at the machine where it is told to, or where the agent of
   const far = await said(['doctor'], { bare, agents: async () => dead('remote') });
   assert.deepEqual([far.code, far.err], [EXIT.unreachable, 'weft doctor: nobody listens\n']);
 });
+
+test('on a node whose agent answers, another node is not taken for this machine', async () => {
+  const bare = async () => DIAGNOSIS;
+  const other = await said(['doctor', '-n', 'node2'], { bare, agents: async () => agents('local') });
+  assert.deepEqual([other.code, other.out], [EXIT.unreachable, '']);
+  assert.match(other.err, /there is no weft agent on a node node2/);
+  const mute = { ...agents('local'), get: () => Promise.reject(new Error('no answer within 30 s')) };
+  const own = await said(['doctor', '-n', 'node1'], { bare, agents: async () => mute });
+  assert.match(own.out, /it is dead/);
+});
