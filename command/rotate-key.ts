@@ -127,6 +127,22 @@ type Rotated = { readonly node: string; readonly before: string | undefined; rea
 
 type Names = { readonly names: readonly string[]; readonly all: boolean };
 
+/** One after the other. Resolves with why one of them has not done it: those after it were not asked. */
+async function rotateEach(
+  options: RotateOptions,
+  nodes: readonly NodeKey[],
+  done: (one: Rotated) => void,
+): Promise<string | undefined> {
+  try {
+    for (const node of nodes)
+      done({ node: node.name, before: node.publicKey, after: await rotateNode(options, node) });
+    return undefined;
+  } catch (error) {
+    if (error instanceof RotationError) return error.message;
+    throw error;
+  }
+}
+
 async function rotateThere(io: Io, where: Where, { names, all }: Names, waitMs: number, json: boolean) {
   const client = await io.client(where);
   const rotated: Rotated[] = [];
@@ -134,19 +150,13 @@ async function rotateThere(io: Io, where: Where, { names, all }: Names, waitMs: 
     const { nodes, skipped } = chosen(await allNodes(client), names, all);
     for (const sentence of skipped) io.err(`skipped: ${sentence}\n`);
     const token = (): string => new Date().toISOString();
-    for (const node of nodes) {
-      const after = await rotateNode({ client, waitMs, token }, node);
-      rotated.push({ node: node.name, before: node.publicKey, after });
-      if (!json) io.out(`${node.name}: ${node.publicKey} → ${after}\n`);
-    }
-    if (json) io.out(`${JSON.stringify({ rotated, skipped }, undefined, 2)}\n`);
-    return skipped.length > 0 ? EXIT.trouble : EXIT.ok;
-  } catch (error) {
-    if (!(error instanceof RotationError)) throw error;
-    const failed = error.message;
-    io.err(`${io.name} rotate-key: ${failed}\n`);
-    if (json) io.out(`${JSON.stringify({ rotated, skipped: [], failed }, undefined, 2)}\n`);
-    return EXIT.trouble;
+    const failed = await rotateEach({ client, waitMs, token }, nodes, one => {
+      rotated.push(one);
+      if (!json) io.out(`${one.node}: ${one.before} → ${one.after}\n`);
+    });
+    if (failed !== undefined) io.err(`${io.name} rotate-key: ${failed}\n`);
+    if (json) io.out(`${JSON.stringify({ rotated, skipped, failed }, undefined, 2)}\n`);
+    return skipped.length > 0 || failed !== undefined ? EXIT.trouble : EXIT.ok;
   } finally {
     client.close();
   }

@@ -87,6 +87,14 @@ test('a node that does not do it stops those after it', async () => {
   assert.match(told.failed, /its key has not changed/);
 });
 
+test('who was skipped is told to programs also where a node does not do it', async () => {
+  const { more } = cluster({ a: node('a', { deaf: true }), off: node('off', { ready: false }) });
+  const told = JSON.parse((await said(['rotate-key', '--all', '--wait', '1', '-o', 'json'], more)).out);
+  assert.deepEqual(faults(readSchema('rotate-key.json'), told), []);
+  assert.match(told.failed, /its key has not changed/);
+  assert.match(told.skipped[0], /off is not Ready/);
+});
+
 test('somebody else’s wish for another key is told, and not taken for a failure of the node', async () => {
   const notes: Notes = { [KEY]: 'old-a' };
   const { more } = cluster({ a: node('a', { deaf: true, notes }) });
