@@ -112,7 +112,7 @@ const SOCKETS: Readonly<Record<string, string>> = {
   'discovery/client.ts': 'the API server',
   'discovery/kubeconfig.ts': 'what is an address and what a name',
   'discovery/resolve.ts': 'names of force-endpoint',
-  'discovery/watch.ts': 'type of an answer that streams',
+  'discovery/limited.ts': 'type of an answer that streams',
   'mesh/probe.ts': 'probes inside the tunnel',
 };
 
