@@ -7,7 +7,15 @@ import type { Agents } from './agents.ts';
 import { askedPolicy } from './judgement.ts';
 import { type MeshReport, readMesh } from './reports.ts';
 import { type End, endsOf, routeOf, type Step } from './route.ts';
-import { type Backend, backendsOf, chooseBackends, type Service, type ServicePort } from './service.ts';
+import {
+  addressesOf,
+  type Backend,
+  backendsOf,
+  chooseBackends,
+  isHeadless,
+  type Service,
+} from './service.ts';
+import { portOf } from './serviceport.ts';
 import type { Services } from './services.ts';
 import { type Target, whoText } from './target.ts';
 import { UsageError } from './types.ts';
@@ -70,27 +78,6 @@ async function explainWay(
   return { from, to, protocol, port: shown, verdict: verdictOf(steps, policy.allowed), steps, policy };
 }
 
-const portText = ({ name, port, protocol }: ServicePort): string =>
-  `${port}/${protocol.toLowerCase()}${name === undefined ? '' : ` (${name})`}`;
-
-/** A Service answers at its ports alone, so one must be meant. */
-function portOf({ namespace, name, ports }: Service, { port, protocol }: Target): ServicePort {
-  const fits = ports.filter(
-    p =>
-      (port === undefined || p.port === port || p.name === port) &&
-      (protocol === undefined || p.protocol === protocol),
-  );
-  // As a client that says no protocol: DNS has 53 for both.
-  const [first, second] = fits.length > 1 ? fits.filter(p => p.protocol === 'TCP') : fits;
-  if (first !== undefined && second === undefined) return first;
-  const all = ports.map(portText).join(', ') || 'none';
-  throw new UsageError(
-    first === undefined
-      ? `Service ${namespace}/${name} has no port ${String(port)}; it has ${all}`
-      : `Service ${namespace}/${name} has several ports: say one of ${all}`,
-  );
-}
-
 const NOBODY: Judgement = { allowed: undefined, words: ['there is nobody whom it could hold for'] };
 
 /** One that is allowed by all; denied where one is; else not known. */
@@ -124,7 +111,10 @@ async function explainService(q: Question, mesh: MeshReport, { service, ip }: Hi
     own.find(e => families.length === 0 || families.includes(familyOf(e.ip))) ??
     endOf(mesh, q.source, families[0]);
   const family = familyOf(from.ip);
-  const all = backendsOf(await (await q.services()).slices(service), port, family);
+  const slices = await (await q.services()).slices(service);
+  // A name is asked of DNS (SRV), which knows the pods' own ports; a number nobody translates.
+  const untranslated = isHeadless(service) && typeof q.target.port !== 'string';
+  const all = untranslated ? addressesOf(slices, port.port, family) : backendsOf(slices, port, family);
   const { chosen, what } = chooseBackends(service, all, from.node);
   const backends = await Promise.all(
     chosen.slice(0, MOST).map(backend => {

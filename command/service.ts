@@ -89,6 +89,13 @@ function endpoint(json: unknown, port: number): readonly Backend[] {
   }));
 }
 
+/** Each once, sorted. */
+function once(found: readonly Backend[], family: 4 | 6): readonly Backend[] {
+  const ofFamily = found.filter(({ ip }) => familyOf(ip) === family);
+  const unique = new Map(ofFamily.map(backend => [`${backend.ip} ${backend.port}`, backend]));
+  return [...unique.values()].sort((a, b) => (a.ip < b.ip ? -1 : Number(a.ip > b.ip)));
+}
+
 /** Of all slices of the Service, those for one of its ports and one family; each once, sorted. */
 export function backendsOf(slices: readonly unknown[], port: ServicePort, family: 4 | 6): readonly Backend[] {
   const found = slices.map(record).flatMap(slice => {
@@ -97,13 +104,22 @@ export function backendsOf(slices: readonly unknown[], port: ServicePort, family
       .find(p => text(p.name) === port.name && protocolOf(p.protocol) === port.protocol);
     return match === undefined ? [] : list(slice.endpoints).flatMap(e => endpoint(e, Number(match.port)));
   });
-  const ofFamily = found.filter(({ ip }) => familyOf(ip) === family);
-  const once = new Map(ofFamily.map(backend => [`${backend.ip} ${backend.port}`, backend]));
-  return [...once.values()].sort((a, b) => (a.ip < b.ip ? -1 : Number(a.ip > b.ip)));
+  return once(found, family);
 }
 
+/** As DNS has them for a headless Service: all of one family, each at the port that the client names. */
+export const addressesOf = (slices: readonly unknown[], port: number, family: 4 | 6): readonly Backend[] =>
+  once(
+    slices.flatMap(slice => list(record(slice).endpoints)).flatMap(one => endpoint(one, port)),
+    family,
+  );
+
+/** Its clients speak to its pods' addresses, which DNS gives them; kube-proxy has no part in it. */
+export const isHeadless = ({ clusterIps, externalName }: Service): boolean =>
+  clusterIps.length === 0 && externalName === undefined;
+
 export type Choice = {
-  /** Of these kube-proxy takes one for each connection. */
+  /** Of these kube-proxy, or the client of a headless Service, takes one for each connection. */
   readonly chosen: readonly Backend[];
   /** How they were chosen, or why there are none. */
   readonly what: string;
@@ -111,9 +127,11 @@ export type Choice = {
 
 const keyOf = ({ namespace, name }: Service): string => `${namespace}/${name}`;
 
+const isLocal = (service: Service): boolean => service.local && !isHeadless(service);
+
 function why(service: Service, all: readonly Backend[], node: string | undefined): string {
   const look = `kubectl -n ${service.namespace} get endpointslices -l kubernetes.io/service-name=${service.name}`;
-  if (service.local && all.some(b => b.ready))
+  if (isLocal(service) && all.some(b => b.ready))
     return `its internalTrafficPolicy is Local, and no ready pod of it is on ${node ?? 'that node'}: run one there, or set it to Cluster`;
   if (all.length > 0) return `none of its ${all.length} endpoints is ready: why is said by ${look} -o yaml`;
   return service.selector === undefined
@@ -121,21 +139,24 @@ function why(service: Service, all: readonly Backend[], node: string | undefined
     : `no pod with an address of this family matches its selector ${service.selector}: ${look}`;
 }
 
-/** As kube-proxy on `node` chooses: the ready ones, else those that end and still answer. */
+/** As kube-proxy on `node` chooses: the ready ones, else those that end and still answer. DNS gives only ready ones. */
 export function chooseBackends(service: Service, all: readonly Backend[], node: string | undefined): Choice {
-  const near = service.local ? all.filter(b => b.node === node) : all;
+  const headless = isHeadless(service);
+  const near = isLocal(service) ? all.filter(b => b.node === node) : all;
   const ready = near.filter(b => b.ready);
-  const chosen = ready.length > 0 ? ready : near.filter(b => b.draining);
+  const chosen = ready.length > 0 || headless ? ready : near.filter(b => b.draining);
   if (chosen.length === 0)
     return { chosen, what: `Service ${keyOf(service)} has nobody to answer: ${why(service, all, node)}` };
   const notes = [
     ...(chosen.length < near.length ? [`${near.length - chosen.length} more not ready`] : []),
     ...(ready.length === 0 ? ['all of them end, and answer until then'] : []),
-    ...(service.local ? [`only those on ${node ?? 'that node'}, by internalTrafficPolicy: Local`] : []),
-    ...(chosen.every(b => b.hinted) ? ['those of the node’s own zone first, by their hints'] : []),
+    ...(isLocal(service) ? [`only those on ${node ?? 'that node'}, by internalTrafficPolicy: Local`] : []),
+    ...(!headless && chosen.every(b => b.hinted)
+      ? ['those of the node’s own zone first, by their hints']
+      : []),
   ];
   const note = notes.length === 0 ? '' : ` (${notes.join('; ')})`;
   const number = chosen.length === 1 ? 'one backend' : `one of ${chosen.length} backends for each connection`;
-  const by = service.clusterIps.length === 0 ? 'DNS gives' : 'kube-proxy chooses';
+  const by = headless ? 'DNS gives' : 'kube-proxy chooses';
   return { chosen, what: `Service ${keyOf(service)}: ${by} ${number}${note}` };
 }

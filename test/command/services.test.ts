@@ -153,6 +153,70 @@ test('ports: the only one, by number, by name, by protocol; else which there are
   assert.match((await explain(io, 'web-1', 'svc/web:81')).err, /has no port 81; it has 80\/tcp \(http\)/);
 });
 
+const portsOf = (name: string, ...ports: readonly string[]): Json =>
+  service(name, {
+    ports: ports.map(text => {
+      const [port, protocol = 'tcp'] = text.split('/');
+      return { name: `p${ports.indexOf(text)}`, port: Number(port), protocol: protocol.toUpperCase() };
+    }),
+  });
+
+test('ports: only one that is the only one is taken unasked, TCP only where one number has two protocols', async () => {
+  const { io } = api([
+    portsOf('voice', '5000/udp', '5001/udp'),
+    portsOf('mixed', '80/tcp', '53/udp'),
+    portsOf('game', '5432/tcp'),
+    portsOf('odd', '9/udp', '9/sctp'),
+    service('none', { ports: undefined }),
+  ]);
+  const usage = async (target: string): Promise<string> => {
+    const { code, err } = await explain(io, 'web-1', target);
+    assert.equal(code, EXIT.usage, target);
+    return err;
+  };
+  assert.match(await usage('svc/voice'), /has several ports: say one of 5000\/udp \(p0\), 5001\/udp \(p1\)/);
+  assert.match(await usage('svc/mixed'), /has several ports: say one of 80\/tcp \(p0\), 53\/udp \(p1\)/);
+  assert.match(await usage('svc/odd:9'), /has several ports: say one of 9\/udp \(p0\), 9\/sctp \(p1\)/);
+  assert.match(await usage('svc/game:5432/udp'), /has no port 5432\/udp; it has 5432\/tcp \(p0\)/);
+  assert.match(await usage('svc/none'), /Service default\/none has no ports/);
+  assert.match(await usage('svc/none:80'), /Service default\/none has no port 80; it has none/);
+});
+
+const HEADLESS: Json = { clusterIP: 'None', clusterIPs: ['None'] };
+
+test('headless: nobody translates the port that the client names, but a name is looked up', async () => {
+  const { io } = api([service('web', HEADLESS), service('bare', { ...HEADLESS, ports: undefined })], {
+    web: [slice([endpoint(2)])],
+    bare: [slice([endpoint(2)], [])],
+  });
+  const backend = async (target: string) =>
+    /backend .* on node2, (\w+ \d+): it arrives/.exec((await explain(io, 'web-1', target)).out)?.[1];
+  assert.equal(await backend('svc/web:80'), 'TCP 80');
+  assert.equal(await backend('svc/web'), 'TCP 80');
+  assert.equal(await backend('svc/web:http'), 'TCP 8080');
+  assert.equal(await backend('svc/web:8080'), 'TCP 8080');
+  assert.equal(await backend('svc/web:80/udp'), 'UDP 80');
+  assert.equal(await backend('svc/bare:5432'), 'TCP 5432');
+  assert.match((await explain(io, 'web-1', 'svc/bare')).err, /Service default\/bare has no ports/);
+});
+
+test('headless: DNS gives all that are ready, wherever they are', () => {
+  const draining = endpoint(3, { conditions: { ready: false, serving: true, terminating: true } });
+  const local = parseService(service('web', { ...HEADLESS, internalTrafficPolicy: 'Local' }));
+  const [port] = local.ports;
+  assert.ok(port);
+  const all = backendsOf([slice([endpoint(2), draining])], port, 4);
+  const { chosen, what } = chooseBackends(local, all, 'node1');
+  assert.deepEqual(
+    chosen.map(b => b.pod),
+    ['default/web-2'],
+  );
+  assert.doesNotMatch(what, /internalTrafficPolicy/);
+  const ending = chooseBackends(local, backendsOf([slice([draining])], port, 4), 'node1');
+  assert.deepEqual(ending.chosen, []);
+  assert.match(ending.what, /none of its 1 endpoints is ready/);
+});
+
 test('what cannot be explained is said: no such Service, a name only, a Service that sends, no right', async () => {
   const outer = service('outer', {
     clusterIP: undefined,
