@@ -12,11 +12,13 @@ type Deps = { readonly prober: Prober; readonly discovery: Discovery };
 
 type Measures = ReadonlyMap<string, PeerMeasure>;
 
-/** Peers by a DNS name that are silent may have moved. */
+/** Peers by a DNS name that are silent may have moved. Our own Node and those left out have no measure. */
 function lookNamesUp(discovery: Discovery, measures: Measures): void {
-  for (const { name, forceEndpoint } of discovery.facts())
-    if (forceEndpoint !== undefined && measures.get(name)?.state !== 'established')
+  for (const { name, forceEndpoint } of discovery.facts()) {
+    const state = measures.get(name)?.state;
+    if (forceEndpoint !== undefined && state !== undefined && state !== 'established')
       discovery.lookAgain(forceEndpoint.host);
+  }
 }
 
 const reasonIn =

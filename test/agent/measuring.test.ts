@@ -1,11 +1,11 @@
-/** What follows from a peer that nobody has reached for five minutes: one Event, once. */
+/** What follows from peers that nobody has reached: one Event, once, and names that are looked up again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openMeasuring } from '../../agent/measuring.ts';
 import type { Prober } from '../../agent/prober.ts';
 import type { Discovery } from '../../discovery/discovery.ts';
 import type { Outcome } from '../../mesh/reconcile.ts';
-import { FAILED_MS, newMeasure, settle } from '../../mesh/state.ts';
+import { FAILED_MS, newMeasure, type PeerMeasure, settle } from '../../mesh/state.ts';
 import type { MeshPlan } from '../../mesh/types.ts';
 
 const plan = {
@@ -49,4 +49,30 @@ test('a peer that was never reached is an Event after five minutes, and the same
     events[0]?.join(' ') ?? '',
     /^PeersUnreachable node2 cannot be reached: no handshake with node2 yet, for 5 min; tried 192\.0\.2\.2:51820/,
   );
+});
+
+test('of Nodes by name only silent peers are looked up again, not our own Node nor one that is left out', async () => {
+  const looked: string[] = [];
+  const silent = newMeasure(0);
+  const prober = {
+    follow: () => {},
+    look: () => {},
+    now: () => 0,
+    measures: () =>
+      new Map<string, PeerMeasure>([
+        ['node2', silent],
+        ['node3', { ...silent, state: 'established' }],
+      ]),
+  } as unknown as Prober;
+  const discovery = {
+    facts: () =>
+      ['self', 'node2', 'node3', 'excluded'].map(name => ({
+        name,
+        forceEndpoint: { host: `${name}.example`, port: 51820 },
+      })),
+    lookAgain: (host: string) => looked.push(host),
+    event: () => {},
+  } as unknown as Discovery;
+  await openMeasuring({ prober, discovery })({ plan, device: undefined } as unknown as Outcome);
+  assert.deepEqual(looked, ['node2.example']);
 });
