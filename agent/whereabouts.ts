@@ -1,5 +1,5 @@
 /** Where this node is: its addresses and its ways out, against the last look. */
-import { BRIDGE, VETH_PREFIX, WG_LINK } from '../constants.ts';
+import { isInner } from '../discovery/candidates.ts';
 import type { Address, Route } from '../platform/linux/types.ts';
 
 /**
@@ -13,8 +13,7 @@ export type Whereabouts = {
   readonly look: (addresses: readonly Address[], defaults: readonly Route[]) => Change;
 };
 
-const outer = ({ link, address }: Address): boolean =>
-  link !== BRIDGE && link !== WG_LINK && !link.startsWith(VETH_PREFIX) && !address.startsWith('fe80:');
+const outer = ({ link, address }: Address): boolean => !isInner(link) && !address.startsWith('fe80:');
 
 const missing = (some: ReadonlySet<string>, others: ReadonlySet<string>): boolean =>
   [...some].some(one => !others.has(one));

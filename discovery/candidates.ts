@@ -24,6 +24,8 @@ const INNER = new RegExp(
   `^(?:lo|${BRIDGE}|${WG_LINK}|${VETH_PREFIX}.*|docker.*|podman.*|lxc.*|lxdbr.*|virbr.*|cni.*|flannel.*|cilium.*|cali.*|vxlan.*|tunl\\d*|kube-.*|nodelocaldns|br-[0-9a-f]{12}|veth.*|dummy.*)$`,
 );
 
+export const isInner = (link: string): boolean => INNER.test(link);
+
 /** Privacy extensions give a link many addresses of one prefix; two of them are enough. */
 const PER_PREFIX = 2;
 
@@ -35,7 +37,7 @@ const typeOf = (ip: Ip): CandidateType => (isPublic(ip) ? 'ext' : 'host');
 const prefixOf = (ip: Ip): string => (familyOf(ip) === 4 ? ip : String(ipToNumber(ip) >> 64n));
 
 function fromInterfaces({ links, addresses }: CandidateFacts): readonly Ip[] {
-  const outer = new Set(links.filter(link => link.up && !INNER.test(link.name)).map(link => link.name));
+  const outer = new Set(links.filter(link => link.up && !isInner(link.name)).map(link => link.name));
   const seen = new Map<string, number>();
   return addresses
     .filter(address => outer.has(address.link) && address.fleeting === undefined)

@@ -37,3 +37,11 @@ test('an address that goes is a move; one that comes and another way out may be,
   assert.deepEqual(whereabouts.look(both, []), STILL);
   assert.deepEqual(whereabouts.look(at('wwan0 198.51.100.7/30'), []), MOVED);
 });
+
+test('addresses of this host only come and go unheeded, as those of Services do', () => {
+  const whereabouts = newWhereabouts();
+  const services = at('kube-ipvs0 10.96.0.1/32', 'docker0 172.17.0.1/16', 'lo 127.0.0.1/8');
+  whereabouts.look([...HOME, ...services], WAY);
+  assert.deepEqual(whereabouts.look(HOME, WAY), STILL);
+  assert.deepEqual(whereabouts.look([...HOME, ...services], WAY), STILL);
+});
