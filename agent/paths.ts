@@ -1,7 +1,7 @@
 /**
  * Tests each path with packets of full size: at once where a peer is reached in a new way, every ten seconds where it is
- * in use, and seldom where not. A black hole is
- * believed where large packets are lost and small ones beside them are answered.
+ * in use, and seldom where not. A black hole is believed where large packets are lost and small ones beside them are
+ * answered.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeFact } from '../discovery/types.ts';

@@ -1,5 +1,5 @@
 /**
- * What every Node claims for itself, a key and podCIDRs, and whom it is refused. Pure.
+ * What every Node claims for itself, a key and podCIDRs, and whom it is refused. Pure but for its memory.
  *
  * Public keys are public, so a newcomer that shows another Node's key must harm only itself:
  * Nodes come oldest first, and what an older one holds no newer one gets.
