@@ -123,6 +123,12 @@ export const parseEndpoint = remember((text: string): Result<{ readonly ip: Ip; 
   return ok({ ip: ip.value, port });
 });
 
+/** Its address; undefined where the text is no endpoint. */
+export function hostOf(endpoint: Endpoint): Ip | undefined {
+  const parsed = parseEndpoint(endpoint);
+  return parsed.ok ? parsed.value.ip : undefined;
+}
+
 export const toEndpoint = (ip: Ip, port: number): Endpoint =>
   (familyOf(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`) as Endpoint;
 
@@ -176,7 +182,8 @@ export const cidrOrder = remember((cidr: Cidr): string => {
   return `${familyOf(cidr)}${number}${String(prefixLength(cidr)).padStart(3, '0')}`;
 });
 
-const textOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+/** UTF-16 order: the same on every node, whatever its locale. */
+export const textOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 export const compareCidrs = (a: Cidr, b: Cidr): number => textOrder(cidrOrder(a), cidrOrder(b));
 

@@ -4,7 +4,7 @@ import { WG_LINK, WG_OVERHEAD } from '../constants.ts';
 import { findCandidates } from '../discovery/candidates.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { Candidate } from '../discovery/types.ts';
-import { aggregate, parseEndpoint } from '../ip.ts';
+import { aggregate, hostOf } from '../ip.ts';
 import { networksOf } from '../mesh/networks.ts';
 import type { MeshFacts, MeshSettings, PathLimit } from '../mesh/types.ts';
 import type { Address, Kernel, Link, Route } from '../platform/linux/types.ts';
@@ -74,10 +74,7 @@ export async function ownCandidates(
     excluded: clusterRanges(config, discovery),
   };
   const found = findCandidates({ ...facts, viaTunnel: new Set() });
-  const ips = found.flatMap(candidate => {
-    const endpoint = parseEndpoint(candidate.a);
-    return endpoint.ok ? [endpoint.value.ip] : [];
-  });
+  const ips = found.map(candidate => hostOf(candidate.a)).filter(ip => ip !== undefined);
   const viaTunnel = await throughTunnel(kernel, ips);
   return viaTunnel.size === 0 ? found : findCandidates({ ...facts, viaTunnel });
 }

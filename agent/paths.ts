@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeFact } from '../discovery/types.ts';
-import { familyOf, parseEndpoint } from '../ip.ts';
+import { familyOf, hostOf } from '../ip.ts';
 import {
   anew,
   ceiling,
@@ -118,8 +118,8 @@ export function openPaths(options: PathsOptions): Paths {
   };
 
   const underlayOf = async (endpoint: Endpoint | undefined): Promise<number | undefined> => {
-    const parsed = endpoint === undefined ? undefined : parseEndpoint(endpoint);
-    const way = parsed?.ok ? await kernel.routes.lookup(parsed.value.ip) : undefined;
+    const ip = endpoint && hostOf(endpoint);
+    const way = ip && (await kernel.routes.lookup(ip));
     const link = way && (await kernel.links.get(way.link));
     return underlayLimit(tunnel(), link?.mtu, way?.mtu);
   };

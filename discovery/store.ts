@@ -1,4 +1,5 @@
 /** The facts by Node UID, in memory. Every change answers whether it was one. */
+import { textOrder } from '../ip.ts';
 import { annotations, withPodCidrs } from './annotations.ts';
 import type { NodeFact } from './types.ts';
 
@@ -21,8 +22,7 @@ export type FactStore = {
 const same = (a: NodeFact | undefined, b: NodeFact): boolean =>
   a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 
-/** UTF-16 order: the same on every node, whatever its locale. */
-const byName = (a: NodeFact, b: NodeFact): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+const byName = (a: NodeFact, b: NodeFact): number => textOrder(a.name, b.name);
 
 /**
  * A key that does not parse, or that somebody took away, is no reason to cut a living peer off: the last good one of

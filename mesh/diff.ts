@@ -25,3 +25,7 @@ export function diff<T>(
     remove: actual.filter(item => !want.has(key(item))),
   };
 }
+
+/** Of items without repetition, in whatever order. */
+export const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((item, n) => item === b[n] || b.includes(item));

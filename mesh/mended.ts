@@ -4,6 +4,7 @@
  */
 import type { WgDevice } from '../platform/linux/types.ts';
 import type { PublicKey } from '../types.ts';
+import { sameSet } from './diff.ts';
 import { leaving } from './heirs.ts';
 import type { MeshMemory } from './rounds.ts';
 import type { MeshFacts, MeshPlan } from './types.ts';
@@ -34,9 +35,6 @@ export const sameFacts = (a: MeshFacts, b: MeshFacts | undefined): boolean =>
     [a.resolved, b.resolved],
     [a.limits, b.limits],
   ].every(([x, y]) => x === y || print(x) === print(y));
-
-const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every(item => b.includes(item));
 
 /** Peers that were as planned once and are not now, and peers that nobody planned. */
 export function undonePeers(plan: MeshPlan, device: WgDevice, { peers, retiring }: MeshMemory): number {

@@ -6,21 +6,19 @@
  * reason; the others are not touched by it.
  */
 import type { NodeFact } from '../discovery/types.ts';
-import { aggregate, compareCidrs, containsCidr, remember } from '../ip.ts';
+import { aggregate, compareCidrs, containsCidr, remember, textOrder } from '../ip.ts';
 import type { Cidr, PublicKey } from '../types.ts';
 import { claims } from './claims.ts';
 import { networksOf } from './networks.ts';
 import { gatewayOf, peerPlans } from './peerplan.ts';
 import type { Exclusion, MeshFacts, MeshPlan, PeerPlan, Warning } from './types.ts';
 
-/** UTF-16 order: the same on every node, whatever its locale. */
-const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
 /** Older Nodes first: of two that claim the same, the older stays. */
 const byAge = (a: NodeFact, b: NodeFact): number =>
-  order(a.createdAt, b.createdAt) || order(a.uid, b.uid) || order(a.name, b.name);
+  textOrder(a.createdAt, b.createdAt) || textOrder(a.uid, b.uid) || textOrder(a.name, b.name);
 
-const byNode = (a: { readonly node: string }, b: { readonly node: string }): number => order(a.node, b.node);
+const byNode = (a: { readonly node: string }, b: { readonly node: string }): number =>
+  textOrder(a.node, b.node);
 
 const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
   aggregate(facts.settings.clusterCidrs.length > 0 ? facts.settings.clusterCidrs : networksOf(facts.nodes));

@@ -1,16 +1,11 @@
 /** In which order a peer's endpoints are tried. Pure. */
 import type { CandidateType, NodeFact } from '../discovery/types.ts';
-import { containsIp, parseEndpoint, toEndpoint } from '../ip.ts';
+import { containsIp, hostOf, toEndpoint } from '../ip.ts';
 import type { Cidr, Endpoint, Ip } from '../types.ts';
 
 /** On one site private addresses are the short way; between sites they may be somebody else's. */
 const NEAR: readonly CandidateType[] = ['host', 'ext', 'portmap', 'srflx'];
 const FAR: readonly CandidateType[] = ['ext', 'portmap', 'srflx', 'host'];
-
-const hostOf = (endpoint: Endpoint): Ip | undefined => {
-  const parsed = parseEndpoint(endpoint);
-  return parsed.ok ? parsed.value.ip : undefined;
-};
 
 const seenFromOutside = (node: NodeFact): readonly (Ip | undefined)[] =>
   node.endpoints.filter(c => c.t !== 'host').map(c => hostOf(c.a));

@@ -1,6 +1,6 @@
 /** Plan → the node's routes outside the pods' own. Pure, sorted. */
 import { UNREACHABLE_METRIC, WG_LINK } from '../constants.ts';
-import { cidrOrder, familyOf } from '../ip.ts';
+import { cidrOrder, familyOf, textOrder } from '../ip.ts';
 import type { Route } from '../platform/linux/types.ts';
 import type { MeshPlan } from './types.ts';
 
@@ -23,5 +23,5 @@ const tunnels = (plan: MeshPlan): Route[] =>
 export const meshRoutes = (plan: MeshPlan): readonly Route[] =>
   [...unreachable(plan), ...tunnels(plan)]
     .map(route => ({ route, order: `${cidrOrder(route.dst)} ${route.kind}` }))
-    .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0))
+    .sort((a, b) => textOrder(a.order, b.order))
     .map(({ route }) => route);

@@ -1,12 +1,9 @@
 /** Plan and device → the changes for `wg set`, and the device's configuration as text. Pure. */
 import type { WgChange, WgDevice, WgPeer } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
+import { sameSet } from './diff.ts';
 import { leaving } from './heirs.ts';
 import type { MeshPlan, PeerPlan } from './types.ts';
-
-const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length &&
-  (a.every((item, n) => item === b[n]) || [...a].sort().join() === [...b].sort().join());
 
 /**
  * The one change that a peer needs, if any. The keepalive comes with the endpoint or later:
