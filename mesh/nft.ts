@@ -5,7 +5,7 @@
  * nor a pod's is dropped and counted. It holds before the first tunnel and after the agent.
  */
 import { BRIDGE, NFT_TABLE, VETH_PREFIX, WG_LINK } from '../constants.ts';
-import { compareIps, containsIp, familyOf, parseEndpoint } from '../ip.ts';
+import { familyOf } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
 import type { MeshPlan } from './types.ts';
 
@@ -89,18 +89,6 @@ const nodeSource = (plan: MeshPlan): string[] =>
       : [`oifname "${WG_LINK}" ${f.word} saddr != { ${f.own.join(', ')} } snat ${f.word} to ${f.gateway}`],
   );
 
-/**
- * Addresses of other nodes among the unmasked destinations. They cannot answer a pod's own address: the answer would
- * take the tunnel, whose AllowedIPs refuse a node's address as source.
- */
-const nodesAmongUnmasked = ({ peers, settings }: MeshPlan, n: 4 | 6): readonly Ip[] => {
-  const ips = peers.flatMap(peer =>
-    peer.endpoints.map(parseEndpoint).flatMap(e => (e.ok ? [e.value.ip] : [])),
-  );
-  const inside = ips.filter(ip => familyOf(ip) === n && settings.unmasked.some(cidr => containsIp(cidr, ip)));
-  return [...new Set(inside)].sort(compareIps);
-};
-
 const OWN_LINKS = quoted([BRIDGE, 'lo', WG_LINK].sort());
 
 /** Also by direct links: they are open to pods, and `unmasked` says towards whom pods keep their address. */
@@ -109,7 +97,7 @@ const masquerade = (plan: MeshPlan): string[] =>
     if (f.own.length === 0) return [];
     const { n, word } = f;
     const leaving = `oifname != ${OWN_LINKS} ${word} saddr { ${f.own.join(', ')} }`;
-    const nodes = nodesAmongUnmasked(plan, n);
+    const nodes = plan.unmaskedNodes.filter(ip => familyOf(ip) === n);
     return [
       ...(nodes.length > 0 ? [`${leaving} ${word} daddr { ${nodes.join(', ')} } masquerade`] : []),
       `${leaving} ${word} daddr != @cluster${n} ${word} daddr != @unmasked${n} masquerade`,

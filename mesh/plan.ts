@@ -12,6 +12,7 @@ import { claims } from './claims.ts';
 import { networksOf } from './networks.ts';
 import { gatewayOf, peerPlans } from './peerplan.ts';
 import type { Exclusion, MeshFacts, MeshPlan, PeerPlan, Warning } from './types.ts';
+import { nodesAmong } from './unmasked.ts';
 
 /** Older Nodes first: of two that claim the same, the older stays. */
 const byAge = (a: NodeFact, b: NodeFact): number =>
@@ -97,6 +98,7 @@ export function plan(facts: MeshFacts): MeshPlan {
     excluded,
     warnings: warnings(facts, peers, cluster),
     clusterCidrs: cluster,
-    settings: facts.settings,
+    unmaskedNodes: nodesAmong(settings.unmasked, others, peers),
+    settings,
   };
 }

@@ -70,5 +70,7 @@ export type MeshPlan = {
   readonly warnings: readonly Warning[];
   /** Sorted, IPv4 first, without overlaps. */
   readonly clusterCidrs: readonly Cidr[];
+  /** Other nodes' addresses within `settings.unmasked`: towards these pods have the node's address. Sorted. */
+  readonly unmaskedNodes: readonly Ip[];
   readonly settings: MeshSettings;
 };

@@ -38,6 +38,7 @@ const PURE = [
   'mesh/networks.ts',
   'mesh/claims.ts',
   'mesh/rank.ts',
+  'mesh/unmasked.ts',
   'mesh/routes.ts',
   'mesh/pathmtu.ts',
   'mesh/links.ts',

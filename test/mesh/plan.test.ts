@@ -33,6 +33,33 @@ test('one IPv4 node without masquerade, with links and networks of its own kind'
   golden(file('single.nft'), meshTable(plan(facts(only, { settings: own }))));
 });
 
+test('towards other nodes pods have the node’s address, on an unmasked LAN too and wherever the nodes are dialled', () => {
+  const forced = node(2, { forceEndpoint: { host: 'edge.example', port: 4000 } });
+  const like = node(3, {
+    endpoints: [
+      ...node(1).endpoints,
+      { t: 'host', a: '[2001:db8::3]:51820' as Endpoint },
+      { t: 'ext', a: '203.0.113.3:51820' as Endpoint },
+    ],
+  });
+  const resolved = new Map([['edge.example', ['192.0.2.99' as Ip]]]);
+  const given = (unmasked: readonly string[]) =>
+    plan(facts([node(1), forced, like], { resolved, settings: settings({ unmasked: unmasked as Cidr[] }) }));
+  const p = given(['192.0.2.0/24', '2001:db8::/64']);
+  assert.deepEqual(p.unmaskedNodes, ['192.0.2.1', '192.0.2.2', '192.0.2.99', '2001:db8::3']);
+  const leaving = 'oifname != { "lo", "weft-wg", "weft0" }';
+  const rules = meshTable(p)
+    .split('\n')
+    .map(line => line.trim());
+  for (const rule of [
+    `${leaving} ip saddr { 10.42.1.0/24 } ip daddr { 192.0.2.1, 192.0.2.2, 192.0.2.99 } masquerade`,
+    `${leaving} ip6 saddr { fd42:0:0:1::/64 } ip6 daddr { 2001:db8::3 } masquerade`,
+  ])
+    assert.ok(rules.includes(rule), rule);
+  assert.deepEqual(given([]).unmaskedNodes, []);
+  assert.doesNotMatch(meshTable(given([])), /ip6? daddr \{/);
+});
+
 test('every order of the same Nodes gives the same plan', () => {
   const nodes = [node(1), node(2), node(3, { podCidrs: [] }), node(4, { publicKey: key(2) }), node(5)];
   const wanted = plan(facts(nodes));
