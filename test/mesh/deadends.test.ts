@@ -28,7 +28,7 @@ const device = {
   ],
 } as unknown as WgDevice;
 
-const found = async (lookup: (ip: Ip) => Way | undefined): Promise<readonly string[]> => {
+const found = async (lookup: (ip: Ip) => Way | undefined | Promise<never>): Promise<readonly string[]> => {
   const kernel = openFake();
   const asked = { ...kernel, routes: { ...kernel.routes, lookup: async (ip: Ip) => lookup(ip) } };
   return [...(await deadEnds(asked, mesh, device))].sort();
@@ -46,4 +46,19 @@ test('those without a route, or with none but a link-local source, and the candi
 test('none where each has a way, whatever its source', async () => {
   assert.deepEqual(await found(() => by(undefined)), []);
   assert.deepEqual(await found(() => by('2001:db8::1')), []);
+});
+
+test('a look that fails says nothing of its endpoint, nor keeps others from theirs', async () => {
+  const failing = (ip: Ip): Way | undefined | Promise<never> =>
+    ip === '2001:db8::2' ? Promise.reject(new Error('the kernel did not answer')) : undefined;
+  assert.deepEqual(await found(failing), [at(3), at6(3)].sort());
+});
+
+test('each endpoint is looked up once', async () => {
+  const asked: Ip[] = [];
+  await found(ip => {
+    asked.push(ip);
+    return undefined;
+  });
+  assert.deepEqual(asked.sort(), ['192.0.2.2', '192.0.2.3', '2001:db8::2', '2001:db8::3']);
 });
