@@ -102,8 +102,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let memory: MeshMemory = NO_MEMORY;
   let first = true;
   let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
-  /** Facts of the last pass, where all its steps succeeded. */
-  let settled: MeshFacts | undefined;
+  /** Of the last pass, where all its steps succeeded. */
+  let settled: MeshPlan | undefined;
 
   /** The same facts give the same plan, by which others know that nothing is new. */
   const planOf = (facts: MeshFacts): MeshPlan => {
@@ -116,7 +116,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     const plan = planOf(facts);
     table.is(input.routes);
     const { step, errors, changes, made } = stepper(() => table.is(undefined));
-    const steady = !moved && sameFacts(facts, settled);
+    const steady = !moved && plan === settled;
     let undone = 0;
     let lost = 0;
     let engine: Engine = { kind: 'none', reason: 'not tried yet' };
@@ -160,7 +160,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     await step('tunnel routes', () => applyRoutes(kernel, table, plan, 'unicast'), 'routes');
     if (sweep) await step('old routes', () => sweepRoutes(kernel, table, plan), 'routes');
     first = false;
-    settled = errors.length === 0 ? facts : undefined;
+    settled = errors.length === 0 ? plan : undefined;
     const mended = steady ? addMended(made(), { tunnel: lost, peers: undone }) : {};
     return { plan, engine, device, changes: changes(), errors, mended, again };
   };
