@@ -104,6 +104,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
   /** Of the last pass, where all its steps succeeded. */
   let settled: MeshPlan | undefined;
+  /** News of a move, kept until the peers have been set after it. */
+  let [gone, away] = [false, false];
 
   /** The same facts give the same plan, by which others know that nothing is new. */
   const planOf = (facts: MeshFacts): MeshPlan => {
@@ -112,11 +114,13 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   };
 
   const reconcile = async (input: MeshInput): Promise<Outcome> => {
-    const { facts, key, publication, sweep, moved, elsewhere } = input;
+    const { facts, key, publication, sweep } = input;
+    gone ||= input.moved ?? false;
+    away ||= input.elsewhere ?? false;
     const plan = planOf(facts);
     table.is(input.routes);
     const { step, errors, changes, made } = stepper(() => table.is(undefined));
-    const steady = !moved && plan === settled;
+    const steady = !gone && plan === settled;
     let undone = 0;
     let lost = 0;
     let engine: Engine = { kind: 'none', reason: 'not tried yet' };
@@ -131,11 +135,12 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       const peers = sweep ? plan : deferringTo(device, plan, now());
       if (lost === 0) undone = undonePeers(peers, device, memory);
       await turn();
-      const dead = elsewhere ? await deadEnds(kernel, peers, device) : undefined;
+      const dead = away ? await deadEnds(kernel, peers, device) : undefined;
       const round = nextRound(peers, key.publicKey, device, memory, publication, first, now(), dead);
       await turn();
-      const endpoints = moved ? withCurrent(device, round.endpoints) : round.endpoints;
+      const endpoints = gone ? withCurrent(device, round.endpoints) : round.endpoints;
       const applied = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
+      [gone, away] = [false, false];
       device = { ...device, publicKey: key.publicKey };
       memory = round.memory;
       again = round.again;

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BRIDGE, WG_LINK } from '../../constants.ts';
 import { LinuxError } from '../../platform/linux/errors.ts';
-import type { Kernel, WgChange } from '../../platform/linux/types.ts';
-import type { Cidr, Ip } from '../../types.ts';
+import type { Kernel, WgChange, WgDevice } from '../../platform/linux/types.ts';
+import type { Cidr, Endpoint, Ip } from '../../types.ts';
 import { key, node } from './facts.ts';
 import { idle, newBed, other, peerKey, THREE } from './reconciled.ts';
 
@@ -118,6 +118,65 @@ describe('a step that fails', () => {
     assert.match(said, /ip link delete weft-wg/);
     assert.match(bed.kernel.print(), /nft add chain inet weft ingress/);
     assert.match(bed.kernel.print(), /ip route add unreachable fd42::\/48/);
+  });
+});
+
+describe('news of a move is kept until the peers could be set', () => {
+  const old = '[2001:db8::2]:51820' as Endpoint;
+  const rest = '192.0.2.2:51820' as Endpoint;
+  const two = [
+    node(1),
+    node(2, {
+      publicKey: peerKey(2),
+      endpoints: [
+        { t: 'host', a: old },
+        { t: 'host', a: rest },
+      ],
+    }),
+  ];
+  /** A session lives, so that nothing but the move is a reason to set an endpoint. */
+  const living = async () => {
+    const bed = newBed();
+    await bed.pass(two);
+    bed.kernel.handshake(WG_LINK, peerKey(2), bed.now(), old);
+    await bed.pass(two);
+    return bed;
+  };
+  const inUse = async ({ kernel }: { readonly kernel: Kernel }) =>
+    ((await kernel.wg.dump(WG_LINK)) as WgDevice).peers.map(peer => peer.endpoint);
+  const only4 = ({ routes }: Kernel): Kernel['routes'] => ({
+    ...routes,
+    lookup: async ip => (ip.includes(':') ? undefined : { link: 'eth0', src: '192.0.2.1' as Ip }),
+  });
+
+  test('an endpoint out of reach is left at the next pass', async () => {
+    const bed = await living();
+    const { kernel } = bed;
+    const broken = { ...kernel, routes: only4(kernel), wg: { ...kernel.wg, set: refused } };
+    const outcome = await bed.pass(two, true, broken, { elsewhere: true });
+    assert.deepEqual(
+      outcome.errors.map(e => e.step),
+      ['peers'],
+    );
+    assert.deepEqual(await inUse(bed), [old]);
+    await bed.pass(two, true, { ...kernel, routes: only4(kernel) });
+    assert.deepEqual(await inUse(bed), [rest]);
+  });
+
+  test('endpoints are set once more at the next pass, for another source, and then no more', async () => {
+    const bed = await living();
+    const { wg } = bed.kernel;
+    await bed.pass(two, true, { ...bed.kernel, wg: { ...wg, set: refused } }, { moved: true });
+    const set: WgChange[] = [];
+    const noting: typeof wg.set = async (link, changes) => {
+      set.push(...changes);
+      return wg.set(link, changes);
+    };
+    const through = { ...bed.kernel, wg: { ...wg, set: noting } };
+    await bed.pass(two, true, through);
+    assert.deepEqual(set, [{ kind: 'peer', publicKey: peerKey(2), endpoint: old }]);
+    await bed.pass(two, true, through);
+    assert.equal(set.length, 1);
   });
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { WG_LINK } from '../../constants.ts';
 import type { NodeFact } from '../../discovery/types.ts';
-import { type MeshRoom, type Outcome, openMesh } from '../../mesh/reconcile.ts';
+import { type MeshInput, type MeshRoom, type Outcome, openMesh } from '../../mesh/reconcile.ts';
 import { type FakeKernel, type FakeOptions, openFake } from '../../platform/linux/fake.ts';
 import type { TableMemo, TableMemos } from '../../platform/linux/table.ts';
 import type { Kernel } from '../../platform/linux/types.ts';
@@ -29,8 +29,13 @@ function newMemos(): TableMemos {
 
 export type Bed = {
   readonly kernel: FakeKernel;
-  /** One reconcile, `ms` after the one before, by way of `through` where given. */
-  readonly pass: (nodes?: readonly NodeFact[], sweep?: boolean, through?: Kernel) => Promise<Outcome>;
+  /** One reconcile, by way of `through` where given; `news` of where this node is. */
+  readonly pass: (
+    nodes?: readonly NodeFact[],
+    sweep?: boolean,
+    through?: Kernel,
+    news?: Pick<MeshInput, 'moved' | 'elsewhere'>,
+  ) => Promise<Outcome>;
   /** The agent ends and starts again; what is on disk stays. */
   readonly restart: () => void;
   readonly advance: (ms: number) => void;
@@ -48,13 +53,14 @@ export function newBed(options: FakeOptions = {}): Bed {
   let room = open();
   return {
     kernel,
-    pass: (nodes = THREE, sweep = true, through = kernel) => {
+    pass: (nodes = THREE, sweep = true, through = kernel, news = {}) => {
       current = through;
       return room.reconcile({
         facts: facts(nodes, { self: { name: 'node1', publicKey: OWN.publicKey } }),
         key: OWN,
         publication: { before: true, at: 0 },
         sweep,
+        ...news,
       });
     },
     restart: () => {
