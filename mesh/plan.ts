@@ -6,8 +6,8 @@
  * reason; the others are not touched by it.
  */
 import type { NodeFact } from '../discovery/types.ts';
-import { aggregate, compareCidrs, containsCidr, remember, textOrder } from '../ip.ts';
-import type { Cidr, PublicKey } from '../types.ts';
+import { aggregate, compareCidrs, containsCidr, textOrder } from '../ip.ts';
+import type { Cidr } from '../types.ts';
 import { claims } from './claims.ts';
 import { networksOf } from './networks.ts';
 import { gatewayOf, peerPlans } from './peerplan.ts';
@@ -21,43 +21,27 @@ const byAge = (a: NodeFact, b: NodeFact): number =>
 const byNode = (a: { readonly node: string }, b: { readonly node: string }): number =>
   textOrder(a.node, b.node);
 
-const clusterCidrs = (facts: MeshFacts): readonly Cidr[] =>
-  aggregate(facts.settings.clusterCidrs.length > 0 ? facts.settings.clusterCidrs : networksOf(facts.nodes));
+const clusterCidrs = ({ settings, nodes }: MeshFacts): readonly Cidr[] =>
+  settings.clusterCidrs.length > 0 ? aggregate(settings.clusterCidrs) : networksOf(nodes);
 
-const keyed = new WeakMap<NodeFact, NodeFact>();
-
-/** Our own Node with the key that we have, whatever it shows. */
-function withKey(node: NodeFact, publicKey: PublicKey): NodeFact {
-  const known = keyed.get(node);
-  if (known?.publicKey === publicKey) return known;
-  const made = { ...node, publicKey };
-  keyed.set(node, made);
-  return made;
-}
-
-/** For these cluster CIDRs, which seldom change: a podCIDR that none of them covers. */
-let outsideOf = '';
-let isOutside = (_cidr: Cidr): boolean => false;
-
-function outside(cluster: readonly Cidr[]): (cidr: Cidr) => boolean {
-  const text = cluster.join();
-  if (text !== outsideOf) isOutside = remember(cidr => !cluster.some(c => containsCidr(c, cidr)));
-  outsideOf = text;
-  return isOutside;
-}
+/** Where no setting says what the cluster's networks are, they are the Nodes' own. */
+const uncoveredBy = (cluster: readonly Cidr[], { settings, nodes }: MeshFacts): Warning[] =>
+  settings.clusterCidrs.length === 0
+    ? []
+    : nodes.flatMap(node =>
+        node.podCidrs
+          .filter(cidr => !cluster.some(one => containsCidr(one, cidr)))
+          .map(cidr => ({
+            node: node.name,
+            message: `podCIDR ${cidr} is outside clusterCidrs (${cluster.join(', ')}): add it to the setting clusterCidrs, or nothing keeps its packets from leaving in clear`,
+          })),
+      );
 
 function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonly Cidr[]): Warning[] {
   const annotations = facts.nodes.flatMap(node =>
     node.errors.map(e => ({
       node: node.name,
       message: `annotation ${e.annotation}=${JSON.stringify(e.value)} is ignored: ${e.message}`,
-    })),
-  );
-  const outer = outside(cluster);
-  const uncovered = facts.nodes.flatMap(node =>
-    node.podCidrs.filter(outer).map(cidr => ({
-      node: node.name,
-      message: `podCIDR ${cidr} is outside clusterCidrs (${cluster.join(', ')}): add it to the setting clusterCidrs, or nothing keeps its packets from leaving in clear`,
     })),
   );
   const silent = peers
@@ -74,26 +58,27 @@ function warnings(facts: MeshFacts, peers: readonly PeerPlan[], cluster: readonl
       message:
         'shows no weft.network/public-key any more: the last one stays in use while its tunnel lives; is its weft agent running?',
     }));
-  return [...annotations, ...gone, ...uncovered, ...silent].sort(byNode);
+  return [...annotations, ...gone, ...uncoveredBy(cluster, facts), ...silent].sort(byNode);
 }
 
 /** The plan of the node `facts.self.name`. */
 export function plan(facts: MeshFacts): MeshPlan {
-  const nodes = facts.nodes
-    .map(node => (node.name === facts.self.name ? withKey(node, facts.self.publicKey) : node))
-    .sort(byAge);
+  const { name, publicKey } = facts.self;
+  // Our own Node has the key that we have, whatever it shows.
+  const nodes = facts.nodes.map(node => (node.name === name ? { ...node, publicKey } : node)).sort(byAge);
   const refused = claims(nodes);
-  const self = nodes.find(node => node.name === facts.self.name);
+  // As it was given: by the object others know that it is what it was.
+  const self = facts.nodes.find(node => node.name === name);
   const cluster = clusterCidrs(facts);
   const accepted = nodes.filter(node => !refused.has(node.name));
   const { resolved, settings } = facts;
   const around = { self, cluster, resolved, keepalive: self?.keepalive ?? settings.keepalive };
-  const others = accepted.filter(node => node !== self);
+  const others = accepted.filter(node => node.name !== name);
   const peers = peerPlans(facts, around, others).sort(byNode);
   const excluded: Exclusion[] = [...refused].map(([node, refusal]) => ({ node, ...refusal })).sort(byNode);
   const own = self === undefined || refused.has(self.name) ? [] : [...self.podCidrs].sort(compareCidrs);
   return {
-    self: { name: facts.self.name, podCidrs: own, gateways: own.map(gatewayOf) },
+    self: { name, podCidrs: own, gateways: own.map(gatewayOf) },
     peers,
     excluded,
     warnings: warnings(facts, peers, cluster),
