@@ -42,6 +42,12 @@ export const WG_PORT = 51820;
 /** UDP port of the probes inside the tunnel (liveness and round trip), on the gateway addresses only. */
 export const PROBE_PORT = 51821;
 
+/** Settings, where an agent's pod has its ConfigMap; absent: all defaults. */
+export const CONFIG_FILE = '/etc/weft/config.json';
+
+/** Our CNI configuration: runtimes take the first by name, so that it comes before most. */
+export const CONFLIST = '10-weft.conflist';
+
 /** Loopback port of /healthz, /readyz and /metrics. */
 export const HEALTH_PORT = 9807;
 

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, fields, parseConfig } from './config.ts';
+import { CONFIG_FILE } from './constants.ts';
 import { VERSION } from './version.ts';
 
 const USAGE = `weft ${VERSION}: the agent of one node
@@ -14,7 +15,7 @@ const USAGE = `weft ${VERSION}: the agent of one node
   weft --version
   weft help                                                      what you can ask agents
 
-  --config      JSON file with settings (default /etc/weft/config.json; absent: all defaults)
+  --config      JSON file with settings (default ${CONFIG_FILE}; absent: all defaults)
   --node        name of this Node (default: environment NODE_NAME)
   --kubeconfig  how to reach the API server (default: in-cluster, then environment KUBECONFIG)
 `;
@@ -34,14 +35,12 @@ const fail = (message: string): number => {
 };
 
 /** Absent file at the default place: no settings. Absent file that was asked for: an error. */
-const CONFIG = '/etc/weft/config.json';
-
 function readConfig(path: string | undefined): unknown {
   try {
-    return JSON.parse(readFileSync(path ?? CONFIG, 'utf8'));
+    return JSON.parse(readFileSync(path ?? CONFIG_FILE, 'utf8'));
   } catch (error) {
     if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new Error(`cannot read the configuration ${path ?? CONFIG}: ${String(error)}`);
+    throw new Error(`cannot read the configuration ${path ?? CONFIG_FILE}: ${String(error)}`);
   }
 }
 
@@ -73,7 +72,7 @@ async function own(argv: readonly string[]): Promise<number> {
     );
     return process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`) ? 0 : 1;
   }
-  return agent(config.value, values.config ?? CONFIG, values.node, values.kubeconfig);
+  return agent(config.value, values.config ?? CONFIG_FILE, values.node, values.kubeconfig);
 }
 
 /** All is written; a connection that an API server still tries to make to a node that is down is not waited for. */

@@ -1,5 +1,5 @@
 /** What other CNI plugins left in the runtime's directory. Links that they left are the host's matter. Pure. */
-import { CONFLIST } from '../cni/install.ts';
+import { CONFLIST } from '../constants.ts';
 
 /** `earlier`: names of configurations that come before ours in `dir`; the runtime uses the first one only. */
 export const leftoverConfigs = (dir: string, earlier: readonly string[]): readonly string[] =>

@@ -16,8 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../agent/log.ts';
-
-export const CONFLIST = '10-weft.conflist';
+import { CONFLIST } from '../constants.ts';
 
 /** 1.0.0 for runtimes that know no `cniVersions`; the others take the newest that both speak. */
 export const conflist = (): string =>

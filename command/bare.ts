@@ -2,10 +2,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt, readKernelFacts } from '../agent/kernelfacts.ts';
-import { CONFLIST, otherConfigs } from '../cni/install.ts';
+import type { Log } from '../agent/log.ts';
+import { otherConfigs } from '../cni/install.ts';
 import { type Config, defaults, parseConfig } from '../config.ts';
 import {
   BRIDGE,
+  CONFIG_FILE,
+  CONFLIST,
   DEL_QUEUE_DIR,
   LEASE_DIR,
   READY_MARKER,
@@ -14,8 +17,9 @@ import {
   WG_LINK,
 } from '../constants.ts';
 import { messageOf } from '../discovery/api-error.ts';
+import { readIfThere } from '../discovery/files.ts';
 import { inspectKey } from '../discovery/keystore.ts';
-import { parseState } from '../discovery/state.ts';
+import { loadState } from '../discovery/saver.ts';
 import { bareChecks } from '../doctor/bare.ts';
 import type { BareFacts, Diagnosis } from '../doctor/types.ts';
 import { ensureForward } from '../host/ensure.ts';
@@ -23,10 +27,7 @@ import type { HostFacts } from '../host/types.ts';
 import type { Engine } from '../platform/linux/engine.ts';
 import type { Firewalls } from '../platform/linux/firewall.ts';
 import type { Kernel, Link, WgDevice } from '../platform/linux/types.ts';
-import type { PublicKey } from '../types.ts';
 import { HINT, openLocal } from './local.ts';
-
-const CONFIG = '/etc/weft/config.json';
 
 export type BareOptions = {
   /** Where the host's file system is. */
@@ -39,10 +40,11 @@ export type BareOptions = {
 type Settings = { readonly config: Config; readonly settings: BareFacts['settings'] };
 
 function readSettings(asked: string | undefined): Settings {
-  const path = asked ?? (existsSync(CONFIG) ? CONFIG : undefined);
-  if (path === undefined) return { config: defaults(), settings: { path, error: undefined } };
+  const path = asked ?? CONFIG_FILE;
   try {
-    const config = parseConfig(JSON.parse(readFileSync(path, 'utf8')));
+    const text = asked === undefined ? readIfThere(path) : readFileSync(path, 'utf8');
+    if (text === undefined) return { config: defaults(), settings: { path: undefined, error: undefined } };
+    const config = parseConfig(JSON.parse(text));
     if (config.ok) return { config: config.value, settings: { path, error: undefined } };
     return { config: defaults(), settings: { path, error: config.error } };
   } catch (error) {
@@ -64,10 +66,12 @@ function pluginFacts(host: string, { cniBinDir, cniConfDir }: Config): BareFacts
   };
 }
 
+const unsaid = (): void => {};
+const SILENT: Log = { debug: unsaid, info: unsaid, warn: unsaid, error: unsaid };
+
+/** Where the agent's memory cannot be read, peers are told by their keys. */
 function namesIn(dir: string): BareFacts['names'] {
-  const path = join(dir, 'nodes.json');
-  const state = existsSync(path) ? parseState(readFileSync(path, 'utf8')) : undefined;
-  const facts = state?.ok ? state.value : [];
+  const facts = loadState(dir, SILENT);
   return new Map(facts.flatMap(f => (f.publicKey === undefined ? [] : [[f.publicKey, f.name] as const])));
 }
 
@@ -155,7 +159,7 @@ export async function gatherBare(
       podCidrs: (addresses ?? []).map(({ address }) => address),
     },
     device,
-    names: namesIn(stateDir) as ReadonlyMap<PublicKey, string>,
+    names: namesIn(stateDir),
     bridge: bridge !== undefined,
     routes: routes?.length ?? 0,
     leases: filesIn(join(host, LEASE_DIR)).length,

@@ -1,5 +1,6 @@
 /** `weft doctor`: everything that weft needs, looked at on every node, and the cure for what is not so. */
 
+import { CONFIG_FILE } from '../constants.ts';
 import type { Check, Diagnosis, Grade } from '../doctor/types.ts';
 import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
@@ -146,7 +147,7 @@ export const doctor: Verb = {
       --local           look at this machine itself; so it is done, too, where root asks on a node
                         whose agent does not answer
       --host DIR        with --local: the host's file system is mounted at DIR (in a pod)
-      --config FILE     with --local: the agent's settings (default /etc/weft/config.json, if it is there)
+      --config FILE     with --local: the agent's settings (default ${CONFIG_FILE}, if it is there)
   -o, --output json     for programs
 ${WHERE_USAGE}
 

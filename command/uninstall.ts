@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, defaults, parseConfig } from '../config.ts';
-import { RUN_DIR, STATE_DIR, STATUS_SOCKET, SYSCTL_RECORD } from '../constants.ts';
+import { CONFIG_FILE, RUN_DIR, STATE_DIR, STATUS_SOCKET, SYSCTL_RECORD } from '../constants.ts';
 import { messageOf } from '../discovery/api-error.ts';
 import type { Client } from '../discovery/client.ts';
 import type { Places, Removal } from '../uninstall/types.ts';
@@ -12,11 +12,9 @@ import { parseOptions } from './options.ts';
 import { list, may, object, oneOf, said, string } from './shape.ts';
 import { EXIT, type Io, UsageError, type Verb } from './types.ts';
 
-const CONFIG = '/etc/weft/config.json';
-
 /** The settings tell where binary and configuration were installed. */
 function readConfig(asked: string | undefined): Config {
-  const path = asked ?? CONFIG;
+  const path = asked ?? CONFIG_FILE;
   if (asked === undefined && !existsSync(path)) return defaults();
   try {
     const config = parseConfig(JSON.parse(readFileSync(path, 'utf8')));
@@ -133,7 +131,7 @@ export const uninstall: Verb = {
   -y, --yes             needed: every pod of this node loses its network
   --force               also while the agent runs, which puts things back
   --host DIR            the host's file system is mounted at DIR (in a pod)
-  --config FILE         the agent's settings (default ${CONFIG}; absent: all defaults)
+  --config FILE         the agent's settings (default ${CONFIG_FILE}; absent: all defaults)
   -n, --node NAME       its Node, whose annotations go too (default: environment NODE_NAME)
   --kubeconfig FILE     how to reach the API server (default: in-cluster, then KUBECONFIG)
   -o, --output json     for programs

@@ -1,6 +1,7 @@
 /** A node without its agent: what can be seen of it from outside → what a doctor says. Pure. */
-import { BRIDGE, WG_LINK } from '../constants.ts';
+import { BRIDGE, CONFLIST, WG_LINK } from '../constants.ts';
 import { findings } from '../host/findings.ts';
+import { FRESH_MS } from '../mesh/endpoint.ts';
 import { duration } from '../mesh/reasons.ts';
 import { kernelChecks, wireguard } from './features.ts';
 import type { BareFacts, Check, Grade } from './types.ts';
@@ -55,9 +56,6 @@ function key({ key: found, device }: BareFacts): Check {
     );
   return ok(id, 'the key on disk is whole, and the one in use');
 }
-
-/** A session older than this ends. */
-const FRESH_MS = 180_000;
 
 const named = (names: readonly string[]): string =>
   names.length > 5 ? `${names.slice(0, 5).join(', ')} …` : names.join(', ');
@@ -123,10 +121,7 @@ function data({ bridge, routes, leases, queued }: BareFacts): readonly Check[] {
 
 function plugin({ cni, settings: { path } }: BareFacts): readonly Check[] {
   const { binDir, confDir, binary, config, earlier, ready } = cni;
-  const missing = [
-    ...(binary ? [] : [`${binDir}/weft-cni`]),
-    ...(config ? [] : [`${confDir}/10-weft.conflist`]),
-  ];
+  const missing = [...(binary ? [] : [`${binDir}/weft-cni`]), ...(config ? [] : [`${confDir}/${CONFLIST}`])];
   const installed = bad(
     'plugin',
     'error',

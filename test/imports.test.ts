@@ -74,6 +74,7 @@ const PURE = [
   'platform/linux/attrs.ts',
   'platform/linux/wgdump.ts',
   'agent/readiness.ts',
+  'doctor/bare.ts',
   'doctor/checks.ts',
   'doctor/features.ts',
   'discovery/rights.ts',

@@ -1,8 +1,7 @@
 /** Takes weft's files away: configuration first, so that no runtime calls a binary that is gone. */
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { CONFLIST } from '../cni/install.ts';
-import { WG_LINK } from '../constants.ts';
+import { CONFLIST, WG_LINK } from '../constants.ts';
 import { readSysctlRecord } from '../platform/linux/sysctlrecord.ts';
 import { attempt } from './kernel.ts';
 import type { Places, Removal } from './types.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before } from 'node:test';
-import { CONFLIST } from '../../cni/install.ts';
+import { CONFLIST } from '../../constants.ts';
 import { ensureBuilt, isBuilt } from '../cluster/build.ts';
 import { here } from '../lab/namespace.ts';
 import { inside } from '../lab/reenter.ts';

@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { CONFLIST, conflist, installBinary, installConflist, otherConfigs } from '../../cni/install.ts';
+import { conflist, installBinary, installConflist, otherConfigs } from '../../cni/install.ts';
+import { CONFLIST } from '../../constants.ts';
 import { newLog } from './bed.ts';
 
 let dir: string;

@@ -2,8 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CONFLIST } from '../../cni/install.ts';
 import { buildShim } from '../../cni/shim/build.ts';
+import { CONFLIST } from '../../constants.ts';
 import { RESOURCES, type Resource } from '../apiserver/resources.ts';
 import { type ApiServer, startApiServer } from '../apiserver/server.ts';
 import { type LabNode, newNode, type Plug } from './node.ts';
