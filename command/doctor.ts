@@ -1,6 +1,7 @@
 /** `weft doctor`: everything that weft needs, looked at on every node, and the cure for what is not so. */
 
 import { CONFIG_FILE } from '../constants.ts';
+import { ok, worstFirst } from '../doctor/grades.ts';
 import type { Check, Diagnosis, Grade } from '../doctor/types.ts';
 import type { Agents } from './agents.ts';
 import { askAll } from './ask.ts';
@@ -23,8 +24,7 @@ const skew = (diagnosis: Diagnosis, began: number, ended: number): number =>
 
 function clock(diagnosis: Diagnosis, began: number, ended: number): Check {
   const ms = skew(diagnosis, began, ended);
-  if (Math.abs(ms) < SKEW_MS)
-    return { id: 'clock', grade: 'ok', what: 'the clock is right', cure: undefined };
+  if (Math.abs(ms) < SKEW_MS) return ok('clock', 'the clock is right');
   return {
     id: 'clock',
     grade: 'warning',
@@ -33,8 +33,6 @@ function clock(diagnosis: Diagnosis, began: number, ended: number): Check {
   };
 }
 
-const RANK: readonly Grade[] = ['error', 'warning', 'info', 'ok'];
-
 /** The same of many nodes is one finding. Worst first. */
 function grouped(all: readonly { readonly node: string; readonly check: Check }[]): readonly Finding[] {
   const by = new Map<string, Finding>();
@@ -42,7 +40,7 @@ function grouped(all: readonly { readonly node: string; readonly check: Check }[
     const key = JSON.stringify([check.id, check.grade, check.what, check.cure]);
     by.set(key, { ...check, nodes: [...(by.get(key)?.nodes ?? []), node] });
   }
-  return RANK.flatMap(grade => [...by.values()].filter(f => f.grade === grade));
+  return worstFirst([...by.values()]);
 }
 
 const WORDS: Readonly<Record<Grade, string>> = {

@@ -4,9 +4,9 @@ import { findings } from '../host/findings.ts';
 import { FRESH_MS } from '../mesh/endpoint.ts';
 import { duration } from '../mesh/reasons.ts';
 import { kernelChecks, wireguard } from './features.ts';
+import { ok, worstFirst } from './grades.ts';
 import type { BareFacts, Check, Grade } from './types.ts';
 
-const ok = (id: string, what: string): Check => ({ id, grade: 'ok', what, cure: undefined });
 const bad = (id: string, grade: Grade, what: string, cure?: string): Check => ({ id, grade, what, cure });
 
 const podsOf = (node: string | undefined): string =>
@@ -166,11 +166,9 @@ function rules({ nft }: BareFacts): readonly Check[] {
       ];
 }
 
-const RANK: Readonly<Record<Grade, number>> = { error: 0, warning: 1, info: 2, ok: 3 };
-
 /** Worst first; the agent is always the first of its grade. */
 export const bareChecks = (facts: BareFacts): readonly Check[] =>
-  [
+  worstFirst([
     agent(facts),
     ...settings(facts),
     key(facts),
@@ -185,7 +183,4 @@ export const bareChecks = (facts: BareFacts): readonly Check[] =>
     ...kernelChecks({ ...facts, status: facts.like }).filter(
       check => facts.nft === undefined || !check.id.startsWith('kernel nf_tables'),
     ),
-  ]
-    .map((check, i) => ({ check, i }))
-    .sort((a, b) => RANK[a.check.grade] - RANK[b.check.grade] || a.i - b.i)
-    .map(({ check }) => check);
+  ]);

@@ -3,9 +3,8 @@ import { fillOf, isFull, POOL_CURE, poolText } from '../cni/pools.ts';
 import { duration } from '../mesh/reasons.ts';
 import type { PeerStatus } from '../mesh/status.ts';
 import { features } from './features.ts';
-import type { Check, Grade, NodeFacts } from './types.ts';
-
-const ok = (id: string, what: string): Check => ({ id, grade: 'ok', what, cure: undefined });
+import { ok, worstFirst } from './grades.ts';
+import type { Check, NodeFacts } from './types.ts';
 
 function parts({ status }: NodeFacts): readonly Check[] {
   return status.parts
@@ -240,11 +239,9 @@ const addresses = ({ status }: NodeFacts): readonly Check[] =>
     };
   });
 
-const RANK: Readonly<Record<Grade, number>> = { error: 0, warning: 1, info: 2, ok: 3 };
-
 /** Worst first. */
 export const checks = (facts: NodeFacts): readonly Check[] =>
-  [
+  worstFirst([
     ...parts(facts),
     ...mesh(facts),
     ...reachability(facts),
@@ -261,7 +258,4 @@ export const checks = (facts: NodeFacts): readonly Check[] =>
     guard(facts),
     ...rights(facts),
     proxy(facts),
-  ]
-    .map((check, i) => ({ check, i }))
-    .sort((a, b) => RANK[a.check.grade] - RANK[b.check.grade] || a.i - b.i)
-    .map(({ check }) => check);
+  ]);

@@ -1,7 +1,6 @@
 /** What of the kernel weft needs and has, and what is lost without it. Pure. */
+import { ok } from './grades.ts';
 import type { Check, KernelFacts } from './types.ts';
-
-const ok = (id: string, what: string): Check => ({ id, grade: 'ok', what, cure: undefined });
 
 export function wireguard({ status, kernelRelease }: KernelFacts): Check {
   const id = 'kernel wireguard';

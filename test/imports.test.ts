@@ -77,6 +77,7 @@ const PURE = [
   'doctor/bare.ts',
   'doctor/checks.ts',
   'doctor/features.ts',
+  'doctor/grades.ts',
   'discovery/rights.ts',
   'metrics/table.ts',
   'metrics/samples.ts',
