@@ -37,7 +37,12 @@ async function ask(agents: Agents, ref: AgentRef, before: Report | undefined): P
 const named = (known: ReadonlyMap<string, Report>): ReadonlySet<string> =>
   new Set([...known.values()].flatMap(r => (r.status?.peers ?? []).map(peer => peer.node)));
 
-const podless = (node: string): Report => ({ node, location: undefined, status: undefined, error: NO_POD });
+const podless = (node: string, before: Report | undefined): Report => ({
+  node,
+  location: before?.location,
+  status: undefined,
+  error: NO_POD,
+});
 
 /** Each in turn, `atOnce` of them at a time. */
 async function inTurn<T>(
@@ -70,9 +75,11 @@ export function openCollector({ open, pauseMs, atOnce, only }: CollectorOptions)
         known.set(ref.node, await ask(agents, ref, known.get(ref.node)));
       });
       const there = new Set(refs.map(ref => ref.node));
+      const before = known;
       known = new Map([...known].filter(([node]) => there.has(node)));
       if (agents.kind === 'remote' && only === undefined)
-        for (const node of named(known)) if (!there.has(node)) known.set(node, podless(node));
+        for (const node of named(known))
+          if (!there.has(node)) known.set(node, podless(node, before.get(node)));
     } finally {
       agents.close();
     }

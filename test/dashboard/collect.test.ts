@@ -82,6 +82,22 @@ describe('the collector', () => {
     assert.match(reports[2]?.error ?? '', /there is no weft pod on it/);
   });
 
+  test('a node whose pod vanishes keeps its location while others have it as a peer', async () => {
+    const a = status(1, 'home', ['b']);
+    let answers: Record<string, unknown> = { a, b: status(2, 'cellar', ['a']) };
+    const { seen, open } = fake(() => answers);
+    const collector = openCollector({ open, pauseMs: 1, atOnce: 4 });
+    await collector.reports();
+    answers = { a };
+    const find = async () => (await collector.reports()).find(r => r.node === 'b');
+    await until('the pod to go', async () => ((await find())?.error ? true : undefined));
+    assert.equal((await find())?.location, 'cellar');
+    const { closed } = seen;
+    await until('two more rounds', () => (seen.closed > closed + 2 ? true : undefined));
+    assert.equal((await find())?.location, 'cellar');
+    collector.stop();
+  });
+
   test('a node that is gone is forgotten', async () => {
     let answers: Record<string, unknown> = { a: status(1), b: status(2) };
     const collector = openCollector({ ...fake(() => answers), pauseMs: 1, atOnce: 4 });
