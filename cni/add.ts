@@ -143,21 +143,24 @@ export async function add(
   await clearEarlier(deps, request, head);
   const pod = await session.enter();
   await dropDeadHolder(deps, request);
-  const lease = await takeLease(deps, request, head?.ends ?? newEnds(request, mtu));
+  // A wish that the head start could not see.
+  if (request.mac !== undefined) await head?.giveUp();
+  const begun = request.mac === undefined ? head : undefined;
+  const lease = await takeLease(deps, request, begun?.ends ?? newEnds(request, mtu));
   try {
-    const guarded = deps.beforeWire(lease);
-    guarded.catch(() => {});
-    const meanwhile = (ready: boolean): void => {
+    const guarding = deps.beforeWire(lease);
+    guarding.catch(() => {});
+    const meanwhile = (guarded: boolean): void => {
       deps.book.keep(lease);
-      if (ready && lease.ports === undefined && lease.limits === undefined)
+      if (guarded && lease.ports === undefined && lease.limits === undefined)
         session.promise(resultOf(request, lease, gateways, defaultRoutes(lease)));
     };
     const routes = await attach(deps.kernel, {
       pod,
       lease,
       gateways,
-      prepared: head?.take(lease),
-      guarded,
+      prepared: begun?.take(lease),
+      guarding,
       meanwhile,
     });
     const result = resultOf(request, lease, gateways, routes);

@@ -78,7 +78,7 @@ export type Wish = {
   readonly gateways: readonly Ip[];
   readonly prepared: Prepared | undefined;
   /** Until then the links are down: nothing of the pod's gets anywhere. Where it rejects, the wire is not made. */
-  readonly guarded: Promise<boolean>;
+  readonly guarding: Promise<boolean>;
   /** Done while the binary is at work, again with each try. Where it throws, the wire is not made. */
   readonly meanwhile: (guarded: boolean) => void;
 };
@@ -99,15 +99,16 @@ function freshWiring(kernel: LinuxKernel, { lease, gateways }: Wish, links: Link
  * longer for the links than we for the rest, so the binary begins with them at once.
  */
 async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<readonly Cidr[]> {
-  const { pod, prepared, guarded, meanwhile } = wish;
+  const { pod, prepared, guarding, meanwhile } = wish;
   const links = prepared?.links ?? freshLinks(kernel, wish, bridge);
   const { wiring, frame } = prepared?.wiring ?? freshWiring(kernel, wish, links);
-  const ready = await guarded.catch(async error => {
+  // Of a call whose binary has gone nothing must be kept: it is undone.
+  const guarded = await Promise.race([pod.lost, guarding]).catch(async error => {
     await together(pod.run([links.to], encodeProgram([])), links.made);
     throw error;
   });
   const ran = pod.run([links.to, wiring.to], frame);
-  const kept = (async () => meanwhile(ready))();
+  const kept = (async () => meanwhile(guarded))();
   // The first refusal is the reason for the others.
   const { routes, running, others } = wiring;
   const [, , got, hostRuns, podRuns] = await together(ran, links.made, routes, ...running, ...others, kept);
@@ -132,13 +133,15 @@ async function plugSurely(kernel: LinuxKernel, wish: Wish, tries = TRIES): Promi
     const stale = known !== undefined && code === 'EINVAL';
     if (stale) bridges.delete(kernel);
     if (tries === 1 || !(stale || code === 'EBUSY')) throw error;
+    // It was something else that was refused: a second try would take our own links for another's.
+    if ((await kernel.links.get(wish.lease.link)) !== undefined) throw error;
     return plugSurely(kernel, { ...wish, prepared: undefined }, tries - 1);
   }
 }
 
 /**
- * Makes the wire; resolves to the default routes that the pod has by it. On rejection something may be half made: call `detach`; but not where the error
- * is CODES.exists, since then nothing was made and the links are another's.
+ * Makes the wire; resolves to the default routes that the pod has by it. On rejection something may be half made: call
+ * `detach`; but not where the error is CODES.exists, since then nothing was made and the links are another's.
  */
 export const attach = (kernel: LinuxKernel, wish: Wish): Promise<readonly Cidr[]> =>
   Promise.race([plugSurely(kernel, wish), wish.pod.lost]);

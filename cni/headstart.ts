@@ -73,8 +73,24 @@ const messagesOf = ({ routes, running, others }: Wiring): readonly Promise<unkno
   ...others,
 ];
 
+const isLike = (a: Shape, b: Shape): boolean =>
+  a.podFd === b.podFd &&
+  a.bridge === b.bridge &&
+  a.mtu === b.mtu &&
+  a.ifname === b.ifname &&
+  a.gateways.join() === b.gateways.join();
+
+/** Of a burst of pods each would leave one, and all but the last would be for nobody. */
+function isReady({ kernel, book }: VerbDeps, shape: Shape): boolean {
+  const spare = spares.get(kernel);
+  return (
+    spare !== undefined && isLike(spare.shape, shape) && spare.wiring?.ips.join() === book.next()?.join()
+  );
+}
+
 function leaveSpare(deps: VerbDeps, shape: Shape): void {
   try {
+    if (isReady(deps, shape)) return;
     const spare = composeSpare(deps, shape);
     spares.set(deps.kernel, spare);
     const drop = (): void => {
@@ -92,13 +108,6 @@ function rename(frame: Buffer, link: string): void {
   for (let at = frame.indexOf(NAMELESS); at >= 0; at = frame.indexOf(NAMELESS, at))
     frame.write(link, at, 'latin1');
 }
-
-const isLike = (a: Shape, b: Shape): boolean =>
-  a.podFd === b.podFd &&
-  a.bridge === b.bridge &&
-  a.mtu === b.mtu &&
-  a.ifname === b.ifname &&
-  a.gateways.join() === b.gateways.join();
 
 function begin(deps: VerbDeps, pod: PodSide, shape: Shape, link: string): HeadStart {
   const { kernel } = deps;
@@ -131,13 +140,13 @@ function begin(deps: VerbDeps, pod: PodSide, shape: Shape, link: string): HeadSt
   };
 }
 
-/** Somebody asks for a MAC of the pod's, perhaps. */
-const mayHaveMac = ({ env, stdin }: Hello): boolean =>
-  stdin.includes('mac') || (env.get('CNI_ARGS') ?? '').includes('MAC=');
+/** Somebody asks for a MAC of the pod's, most likely; as a capability the word is in every call. */
+const asksForMac = ({ env, stdin }: Hello): boolean =>
+  /"mac"\s*:\s*"/.test(stdin.toString('latin1')) || (env.get('CNI_ARGS') ?? '').includes('MAC=');
 
 /** Only where an ordinary ADD is likely to go well, and nothing of the same name is at work. */
 export function openHeadStart(deps: VerbDeps, hello: Hello, session: Session): HeadStart | undefined {
-  if (hello.env.get('CNI_COMMAND') !== 'ADD' || mayHaveMac(hello)) return undefined;
+  if (hello.env.get('CNI_COMMAND') !== 'ADD' || asksForMac(hello)) return undefined;
   const ready = deps.ready();
   const bridge = knownBridge(deps.kernel);
   const [containerId = '', ifname = ''] = [hello.env.get('CNI_CONTAINERID'), hello.env.get('CNI_IFNAME')];

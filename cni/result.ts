@@ -15,8 +15,8 @@ const interfaces = (lease: Lease, netns: string, version: CniVersion): readonly 
   ];
 };
 
-const gatewayFor = (ip: Ip, gateways: readonly Ip[]): Ip | undefined =>
-  gateways.find(gateway => familyOf(gateway) === familyOf(ip));
+const gatewayFor = (of: Ip | Cidr, gateways: readonly Ip[]): Ip | undefined =>
+  gateways.find(gateway => familyOf(gateway) === familyOf(of));
 
 const ips = (lease: Lease, gateways: readonly Ip[], index: number, version: CniVersion): readonly Json[] =>
   lease.ips.map(ip => ({
@@ -27,7 +27,7 @@ const ips = (lease: Lease, gateways: readonly Ip[], index: number, version: CniV
   }));
 
 const routes = (defaults: readonly Cidr[], gateways: readonly Ip[]): readonly Json[] =>
-  defaults.map(dst => ({ dst, gw: gateways.find(gateway => familyOf(gateway) === familyOf(dst)) }));
+  defaults.map(dst => ({ dst, gw: gatewayFor(dst, gateways) }));
 
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 

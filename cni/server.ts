@@ -12,7 +12,7 @@ import { del } from './del.ts';
 import { openDelQueue } from './delqueue.ts';
 import { CniError, CODES, errorJson } from './errors.ts';
 import { newGate } from './gate.ts';
-import { openHeadStart } from './headstart.ts';
+import { type HeadStart, openHeadStart } from './headstart.ts';
 import type { PoolStats } from './ipam.ts';
 import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
@@ -103,8 +103,9 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
   const hello = await session.hello;
   const verb = hello.env.get('CNI_COMMAND') ?? '';
   const begin = performance.now();
-  const head = openHeadStart(deps, hello, session);
+  let head: HeadStart | undefined;
   try {
+    head = openHeadStart(deps, hello, session);
     const request = parseRequest(hello);
     const answer = await runVerb(deps, request, session, head);
     session.finish(0, answer);
@@ -123,7 +124,7 @@ async function serveCall(deps: VerbDeps, counters: Counters, ends: Ends, socket:
     const failure = toCniError(error);
     await head
       ?.giveUp()
-      .catch(e => deps.log.warn({ link: head.ends.link, error: String(e) }, 'a link is left over'));
+      .catch(e => deps.log.warn({ link: head?.ends.link, error: String(e) }, 'a link is left over'));
     // Without an answer the binary turns to our successor.
     if (ends.stopping() && failure.code === CODES.tryLater) return void socket.destroy();
     session.finish(1, errorJson(answerVersion(hello.stdin), failure));

@@ -30,12 +30,6 @@ static int begun;                  /* whether the agent has asked for anything *
 static int fulfilled;              /* whether every step of the last program was granted */
 static int early_fd = -1;
 
-long long now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 static int read_all(int fd, void *data, size_t len) {
   for (char *at = data; len > 0;) {
     ssize_t n = read(fd, at, len);

@@ -3,9 +3,6 @@
 
 #include <stddef.h>
 
-/* On the monotonic clock, in ms. */
-long long now_ms(void);
-
 enum {
   LOST = -2,     /* the agent went before it had answered */
   STRANGER = -3, /* whoever listens there is not root */

@@ -13,8 +13,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "weft-cni.h"
 
 #include "probe.h"
 
@@ -53,18 +54,12 @@ static int whole_packets(int fd, int family) {
                            : setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &six, sizeof six);
 }
 
-static long now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Whether the answer to this question comes within `ms`. */
 static int answered(int fd, const unsigned char *question, int ms) {
   unsigned char got[HEAD + 1];
   struct pollfd wait = {fd, POLLIN, 0};
-  for (long end = now_ms() + ms, left = ms; left > 0; left = end - now_ms()) {
-    if (poll(&wait, 1, left) <= 0) continue;
+  for (long long end = now_ms() + ms, left = ms; left > 0; left = end - now_ms()) {
+    if (poll(&wait, 1, (int)left) <= 0) continue;
     ssize_t n = recv(fd, got, sizeof got, 0);
     if (n >= HEAD && !memcmp(got, "weft", 4) && got[4] == ANSWER && !memcmp(got + 5, question + 5, 8)) return 1;
   }

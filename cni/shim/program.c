@@ -94,7 +94,7 @@ static size_t do_step(char kind, char *data, size_t len, char *answer, size_t ro
 
 static int is_granted(char kind, const char *data, size_t len, const char *answer, size_t got) {
   if (got == 4) return memcmp(answer, "\0\0\0\0", 4) == 0;
-  return is_question(kind, len) ? is_as_wanted((const unsigned char *)data, answer, got) : !is_refusal(answer, got);
+  return is_question(kind, len) ? is_as_wanted((const unsigned char *)data, answer, got) : got > 0 && !is_refusal(answer, got);
 }
 
 /* A namespace without IPv6 has no such settings, and needs none. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "weft-cni.h"
@@ -19,6 +20,12 @@ static char *input; /* stdin, NUL-terminated */
 static size_t input_len;
 static int input_bad;
 char version[24] = "1.0.0";
+
+long long now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
 
 int write_all(int fd, const void *data, size_t len) {
   for (const char *at = data; len > 0;) {

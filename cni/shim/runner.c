@@ -24,7 +24,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "weft-cni.h"
@@ -51,12 +50,6 @@ struct run {
 
 static struct run runs[RUNS];
 static struct text asked;
-
-static long long now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
 
 static uint32_t number(const char *at) {
   uint32_t n;

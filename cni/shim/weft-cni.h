@@ -16,6 +16,9 @@ void read_input(void);
 /* Environment and stdin as the payload of the frame H; NULL where there is no memory. */
 char *hello(size_t *len);
 
+/* On the monotonic clock, in ms. */
+long long now_ms(void);
+
 /* 0, or -1 with errno. */
 int write_all(int fd, const void *data, size_t len);
 

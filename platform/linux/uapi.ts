@@ -116,15 +116,3 @@ export async function parseUapi(text: string): Promise<WgDevice | undefined> {
     peers: await flatMapInSlices(peers, parsePeer),
   };
 }
-
-/** Peers and their networks, of `wg show LINK allowed-ips`. Pure. */
-export function parseAllowed(text: string): ReadonlyMap<PublicKey, readonly Cidr[]> {
-  const lines = text.split('\n').filter(line => line !== '');
-  return new Map(
-    lines.map(line => {
-      const [key = '', cidrs = ''] = line.split('\t');
-      const parsed = cidrs.split(' ').map(parseCidr);
-      return [key as PublicKey, parsed.flatMap(cidr => (cidr.ok ? [cidr.value] : []))];
-    }),
-  );
-}

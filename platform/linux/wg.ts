@@ -3,7 +3,7 @@ import { LinuxError } from './errors.ts';
 import type { Exec } from './exec.ts';
 import { udpHolder } from './holder.ts';
 import type { Wg, WgChange, WgDevice } from './types.ts';
-import { parseAllowed, parseUapi, readUapi } from './uapi.ts';
+import { parseUapi, readUapi } from './uapi.ts';
 import { parseWgDump } from './wgdump.ts';
 
 /** Whoever only looks is told of a hung engine sooner: a pass, which waits longer, is to say so. */
@@ -60,28 +60,24 @@ export function wgOver(
     const said = await readUapi(link, timeoutMs);
     return said === undefined ? netlink(link).catch(() => undefined) : parseUapi(said);
   };
+  const look = async (link: string, timeoutMs?: number): Promise<WgDevice | undefined> => {
+    try {
+      return (await read(link, timeoutMs)) ?? (await parseWgDump(await exec(['wg', 'show', link, 'dump'])));
+    } catch (error) {
+      if (ABSENT.test((error as LinuxError).message)) return undefined;
+      throw error;
+    }
+  };
   return {
     dump: async link => {
       answering.delete(link);
-      const known = await read(link);
-      try {
-        const device = known ?? (await parseWgDump(await exec(['wg', 'show', link, 'dump'])));
-        answering.add(link);
-        return device;
-      } catch (error) {
-        if (ABSENT.test((error as LinuxError).message)) return undefined;
-        throw error;
-      }
+      const device = await look(link);
+      if (device !== undefined) answering.add(link);
+      return device;
     },
     allowed: async link => {
-      const device = await read(link, LOOK_TIMEOUT_MS);
-      if (device !== undefined) return new Map(device.peers.map(peer => [peer.publicKey, peer.allowedIps]));
-      try {
-        return parseAllowed(await exec(['wg', 'show', link, 'allowed-ips']));
-      } catch (error) {
-        if (ABSENT.test((error as LinuxError).message)) return undefined;
-        throw error;
-      }
+      const device = await look(link, LOOK_TIMEOUT_MS);
+      return device && new Map(device.peers.map(peer => [peer.publicKey, peer.allowedIps]));
     },
     answered: link => answering.has(link),
     set: async (link, changes) => {

@@ -6,10 +6,10 @@ import { ENTRYPOINT } from '../../image/contents.ts';
 
 export async function asInImage<T>(work: () => Promise<T>): Promise<T> {
   const folder = mkdtempSync('/tmp/weft-bundle-');
-  execFileSync(process.execPath, [join(import.meta.dirname, '../../image/bundle.ts'), folder]);
-  process.env.WEFT_LAB_AGENT = [...ENTRYPOINT.slice(1, -1), join(folder, 'main.mjs')].join(' ');
-  process.env.WEFT_CNI_BINARY = join(folder, 'weft-cni');
   try {
+    execFileSync(process.execPath, [join(import.meta.dirname, '../../image/bundle.ts'), folder]);
+    process.env.WEFT_LAB_AGENT = [...ENTRYPOINT.slice(1, -1), join(folder, 'main.mjs')].join(' ');
+    process.env.WEFT_CNI_BINARY = join(folder, 'weft-cni');
     return await work();
   } finally {
     delete process.env.WEFT_LAB_AGENT;

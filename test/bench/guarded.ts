@@ -14,6 +14,23 @@ const POLICY = {
   },
 };
 
+const report = async (node: Member): Promise<AgentPolicyReport | undefined> =>
+  ((await node.status()) as { readonly policy?: AgentPolicyReport } | undefined)?.policy;
+
+/** So many policies, and nothing is under way. */
+export const settled = (node: Member, policies: number): Promise<true> =>
+  until(
+    `${policies} policies in the kernel`,
+    async () => {
+      const now = await report(node);
+      return now?.enabled && now.policies === policies && !now.dirty && now.error === undefined
+        ? true
+        : undefined;
+    },
+    60_000,
+    100,
+  );
+
 /** The API shows its pods long before a runtime makes them, as with a real kubelet. */
 export async function guardPods(lab: Lab, node: Member, pods: number): Promise<void> {
   for (let n = 0; n < pods; n += 1)
@@ -22,8 +39,5 @@ export async function guardPods(lab: Lab, node: Member, pods: number): Promise<v
       spec: { nodeName: node.name, containers: [{ name: 'c', image: 'i' }] },
     });
   lab.api.store.create(NETWORKPOLICIES, 'default', POLICY);
-  await until('the policy to be in force', async () => {
-    const policy = ((await node.status()) as { readonly policy?: AgentPolicyReport } | undefined)?.policy;
-    return (policy?.enabled && policy.policies === 1 && !policy.dirty) || undefined;
-  });
+  await settled(node, 1);
 }

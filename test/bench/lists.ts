@@ -1,13 +1,19 @@
 /** The chains that are measured. */
 import { join } from 'node:path';
+import { conflist } from '../../cni/install.ts';
 import type { Member } from '../lab/lab.ts';
 import type { List } from './plugin.ts';
+
+/** As runtimes have it. */
+const [installed] = (
+  JSON.parse(conflist()) as { readonly plugins: readonly [List['plugins'][number]['config']] }
+).plugins;
 
 export const weftList = ({ binDir }: Member): List => ({
   title: 'weft',
   cniVersion: '1.1.0',
   name: 'weft',
-  plugins: [{ binary: join(binDir, 'weft-cni'), config: { type: 'weft-cni' } }],
+  plugins: [{ binary: join(binDir, 'weft-cni'), config: installed }],
 });
 
 /** Dual stack, as weft is; its files on tmpfs, as weft's are. */

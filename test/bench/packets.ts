@@ -4,13 +4,12 @@
  * the tunnel. The hook that asks the policies is taken off and put back many times under the same stream.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AgentPolicyReport } from '../../agent/policy.ts';
 import { POLICY_TABLE, VETH_PREFIX } from '../../constants.ts';
 import { NAMESPACES as NAMESPACE_KIND, NETWORKPOLICIES, PODS } from '../apiserver/resources.ts';
 import { type Lab, type Member, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
-import { until } from '../lab/wait.ts';
 import { buildProber, startProber } from '../policy/prober.ts';
+import { settled } from './guarded.ts';
 import { NAMESPACES, rawPod, rawPolicy } from './policy.ts';
 import { inTurns, ranMs, sentBy } from './slices.ts';
 import { type Ratio, ratioOf } from './stats.ts';
@@ -22,22 +21,6 @@ const PODS_COUNT = 1_000;
 const COUNTS = [100, 1_000] as const;
 
 type Store = Lab['api']['store'];
-
-const report = async (node: Member): Promise<AgentPolicyReport | undefined> =>
-  ((await node.status()) as { readonly policy?: AgentPolicyReport } | undefined)?.policy;
-
-const settled = (node: Member, policies: number): Promise<true> =>
-  until(
-    `${policies} policies in the kernel`,
-    async () => {
-      const now = await report(node);
-      return now?.enabled && now.policies === policies && !now.dirty && now.error === undefined
-        ? true
-        : undefined;
-    },
-    60_000,
-    100,
-  );
 
 /** Client and server may talk, whatever the others say; the second rule is the one whose pods change. */
 const ALLOW = {

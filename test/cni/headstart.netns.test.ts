@@ -1,9 +1,27 @@
 /** Links are begun before a call is read: what is refused after all leaves nothing, and a prepared wire is never another's. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { conflist } from '../../cni/install.ts';
+import { BRIDGE } from '../../constants.ts';
 import { enterLab } from '../lab/reenter.ts';
-import { addPod, CONFIG, call, callPod, inPod, ip, json, newId, newNetns } from './bed.ts';
-import { remains } from './remains.ts';
+import { until } from '../lab/wait.ts';
+import {
+  addPod,
+  BINARY,
+  CONFIG,
+  call,
+  callPod,
+  configOf,
+  envOf,
+  inPod,
+  ip,
+  json,
+  newId,
+  newNetns,
+} from './bed.ts';
+import { remains, untilNothingRemains } from './remains.ts';
 import { useBed } from './usebed.ts';
 
 await enterLab(import.meta.filename);
@@ -102,4 +120,88 @@ test('the host’s end has no IPv6 of its own', async () => {
   const pod = await addPod();
   const [link] = await json<{ addr_info: unknown[] }[]>(['ip', '-j', 'addr', 'show', pod.link]);
   assert.deepEqual(link?.addr_info, []);
+});
+
+/** What the kernel tells of links while this is done. */
+async function linkNews(work: () => Promise<unknown>): Promise<string> {
+  const monitor = spawn('ip', ['monitor', 'link'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  monitor.stdout.on('data', chunk => {
+    said += chunk;
+  });
+  try {
+    await ip('link', 'add', 'begun', 'type', 'bridge');
+    await until('the monitor', async () => {
+      await ip('link', 'set', 'begun', said === '' ? 'up' : 'down');
+      return said.includes('begun') || undefined;
+    });
+    await work();
+    await ip('link', 'del', 'begun');
+    await until('the last news', () => /Deleted.*begun/.test(said) || undefined);
+  } finally {
+    monitor.kill();
+  }
+  return said;
+}
+
+test('links are begun for a call as a runtime makes it by the configuration that weft installs', async () => {
+  const [plugin] = (JSON.parse(conflist()) as { plugins: [object] }).plugins;
+  const config = { ...plugin, runtimeConfig: { ips: ['192.0.2.9'] } };
+  const netns = await newNetns();
+  const news = await linkNews(async () => {
+    assert.equal((await call('ADD', { id: newId(), netns, config })).code, 1);
+  });
+  assert.match(news, / wv/, 'nothing was begun before the call was read');
+});
+
+test('a MAC asked for in words that are not seen at once is given all the same', async () => {
+  const config = { runtimeConfig: { mac: '02:00:00:00:00:78' } };
+  const stdin = configOf({ config }).replace('"mac"', '"\\u006dac"');
+  assert.doesNotMatch(stdin, /"mac"/);
+  const pod = await addPod({ stdin });
+  const [link] = JSON.parse(await inPod(pod.netns, 'ip', '-j', 'link', 'show', 'eth0')) as [
+    { address: string },
+  ];
+  assert.equal(link.address, '02:00:00:00:00:78');
+  await inPod(pod.netns, 'ping', '-n', '-c', '1', '-W', '2', CONFIG.gateways[0] as string);
+});
+
+test('a binary that is killed while its wire is waited for leaves no lease when the waiting ends', async () => {
+  const there = Promise.withResolvers<void>();
+  const guarding = Promise.withResolvers<boolean>();
+  const beforeWire = (): Promise<boolean> => {
+    there.resolve();
+    return guarding.promise;
+  };
+  await bed.restart({ beforeWire });
+  const options = { id: newId(), netns: await newNetns() };
+  const child = spawn(BINARY, [], { env: envOf(options, 'ADD'), stdio: ['pipe', 'ignore', 'ignore'] });
+  child.stdin.end(configOf(options));
+  await there.promise;
+  child.kill('SIGKILL');
+  await until('the ADD to be undone', () => bed.cni.stats().pools[0]?.used === 0 || undefined);
+  guarding.resolve(true);
+  await sleep(100);
+  assert.deepEqual(bed.cni.leases(), []);
+  await untilNothingRemains();
+});
+
+test('a gateway address that somebody took off the bridge: the call fails by that name and leaves no link', async () => {
+  const [gateway] = CONFIG.gateways;
+  const [{ local, prefixlen } = { local: '', prefixlen: 0 }] = (
+    (await json(['ip', '-j', '-4', 'addr', 'show', BRIDGE])) as {
+      addr_info: { local: string; prefixlen: number }[];
+    }[]
+  ).flatMap(link => link.addr_info);
+  assert.equal(local, gateway);
+  await ip('addr', 'del', `${local}/${prefixlen}`, 'dev', BRIDGE);
+  try {
+    const netns = await newNetns();
+    const answer = await call('ADD', { id: newId(), netns });
+    assert.equal(answer.code, 1);
+    assert.doesNotMatch(answer.json?.msg ?? '', /already/);
+    assert.deepEqual([await wires(), await links(netns), await remains()], [[], ['lo'], []]);
+  } finally {
+    await ip('addr', 'add', `${local}/${prefixlen}`, 'dev', BRIDGE);
+  }
 });

@@ -48,7 +48,7 @@ export type AgentStatus = {
 
 /**
  * The program of agent and command, with Node's flags before it; a bundle where the sources take too long to start
- * (test/kernel), or where it shall run as in the image (test/bench/memory.ts).
+ * (test/kernel), or where it shall run as in the image (test/bench/bundled.ts).
  */
 export const program = (): readonly string[] =>
   process.env.WEFT_LAB_AGENT?.split(' ') ?? [join(import.meta.dirname, '..', '..', 'main.ts')];
