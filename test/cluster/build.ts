@@ -16,6 +16,7 @@ import { type OwnModule, type Target, type TargetName, targets } from './version
 const MODULES = {
   own: { folder: join(import.meta.dirname, 'go'), source: 'main.go' },
   e2e: { folder: join(import.meta.dirname, 'e2e'), source: 'e2e_test.go' },
+  flannel: { folder: join(import.meta.dirname, 'flannel'), source: 'main.go' },
   libcni: { folder: join(import.meta.dirname, '../cni/libcni'), source: 'main.go' },
 } as const satisfies Readonly<Record<OwnModule, object>>;
 

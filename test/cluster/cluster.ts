@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CONTROL } from './addresses.ts';
 import { ensureBuilt, linkBinaries } from './build.ts';
-import { installBridgeCni } from './cni-bridge.ts';
+import { installBridgeCni, untilPodCidrs } from './cni-bridge.ts';
+import { FLANNEL_RIGHTS, startFlannel } from './cni-flannel.ts';
 import {
   ADMIN_TOKEN,
   CONTROL_ROLE,
@@ -16,6 +17,7 @@ import {
 import { start } from './daemons.ts';
 import { dnsManifest } from './dns.ts';
 import { ensureDnsImage, ensureImages } from './images.ts';
+import { likeK3s } from './k3s.ts';
 import { DEFAULT_NAME, type Layout, layout, netnsPath } from './layout.ts';
 import { makeHost, makeUnderlay } from './netns.ts';
 import {
@@ -40,8 +42,11 @@ export type ClusterOptions = {
   /** Default 3, at most 9. */
   readonly nodes?: number;
   readonly proxyMode?: ProxyMode;
-  /** `bridge`: the reference plugins with static routes. `none` (default): nodes stay NotReady. */
-  readonly cni?: 'none' | 'bridge';
+  /**
+   * `bridge`: the reference plugins with static routes. `flannel`: as k3s runs it, until `/etc/rancher/k3s/config.yaml`
+   * on node1 says otherwise and a node is started again. `none` (default): nodes stay NotReady.
+   */
+  readonly cni?: 'none' | 'bridge' | 'flannel';
   /** OCI archives to import on every node, beside pause and agnhost. */
   readonly images?: readonly string[];
   /** Manifests to apply once all nodes are registered; paths or URLs as `kubectl apply -f` takes them. */
@@ -162,13 +167,15 @@ const startGuard = (at: Layout, owner: number): void => {
 
 /** Builds what is missing, clears the place and makes the folders. @returns archives of the images */
 const prepare = async (at: Layout, options: ClusterOptions): Promise<readonly string[]> => {
-  const folders = await ensureBuilt(CLUSTER_TARGETS, options.log);
+  const flannel = options.cni === 'flannel' ? (['flannel'] as const) : [];
+  const folders = await ensureBuilt([...CLUSTER_TARGETS, ...flannel], options.log);
   if (options.dns) await ensureBuilt(['coredns'], options.log);
   const images = [...(await ensureImages()), ...(options.dns ? [await ensureDnsImage()] : [])];
   // A cluster of this name that was left behind, by a killed test for instance.
   if (exists(at)) await tearDown(at);
   for (const folder of [at.run, at.data]) mkdirSync(folder, { recursive: true, mode: 0o755 });
   linkBinaries(folders, at.bin);
+  if (options.cni === 'flannel') likeK3s(at);
   if (options.endWithProcess !== false) startGuard(at, process.pid);
   return images;
 };
@@ -199,6 +206,13 @@ const bringUp = async (at: Layout, options: ClusterOptions, cluster: Cluster): P
   writeFileSync(nodesFile(at), JSON.stringify(nodes));
   await until('all nodes registered', 90_000, () => registered(cluster), 300);
   if (options.cni === 'bridge') await installBridgeCni(at, nodes, cluster.kubectl);
+  if (options.cni === 'flannel') {
+    await apply(cluster, '-', FLANNEL_RIGHTS);
+    for (const { name } of nodes) {
+      await untilPodCidrs(cluster.kubectl, name);
+      await startFlannel(at, name);
+    }
+  }
   if (options.dns) await apply(cluster, '-', dnsManifest());
   for (const manifest of options.manifests ?? []) await apply(cluster, manifest);
 };

@@ -42,6 +42,10 @@ const podCidrsOf = async (kubectl: Kubectl, node: string): Promise<readonly stri
   return cidrs.length === POD_CIDRS.length ? cidrs : undefined;
 };
 
+/** The podCIDRs of a Node, once it has them. */
+export const untilPodCidrs = (kubectl: Kubectl, node: string): Promise<readonly string[]> =>
+  until(`podCIDRs of ${node}`, 60_000, () => podCidrsOf(kubectl, node), 300);
+
 const routesTo = (peer: ClusterNode, cidrs: readonly string[]): readonly string[] =>
   cidrs.map(cidr => `ip route replace ${cidr} via ${cidr.includes(':') ? peer.ipv6 : peer.ipv4}`);
 
@@ -66,9 +70,7 @@ export const installBridgeCni = async (
   nodes: readonly ClusterNode[],
   kubectl: Kubectl,
 ): Promise<void> => {
-  const cidrs = await Promise.all(
-    nodes.map(node => until(`podCIDRs of ${node.name}`, 60_000, () => podCidrsOf(kubectl, node.name), 300)),
-  );
+  const cidrs = await Promise.all(nodes.map(node => untilPodCidrs(kubectl, node.name)));
   const routes = nodes.map((node, index) => routesTo(node, cidrs[index] ?? []));
   for (const [index, node] of nodes.entries()) {
     await install(at, node, cidrs[index] ?? []);

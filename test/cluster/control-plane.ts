@@ -33,14 +33,17 @@ export const apiCertificates = (addresses: readonly string[]): readonly Certific
 
 /** Makes all certificates and kubeconfigs of a cluster with these nodes. */
 export const makeClusterPki = async (at: Layout, nodes: readonly string[]): Promise<void> => {
-  const users = [...CONTROLLERS, 'kube-proxy'].map(file => ({ file, commonName: `system:${file}` }));
+  const users = [...CONTROLLERS, 'kube-proxy', 'flannel'].map(file => ({
+    file,
+    commonName: `system:${file}`,
+  }));
   const kubelets = nodes.map(node => ({
     file: node,
     commonName: `system:node:${node}`,
     organization: 'system:nodes',
   }));
   await makePki(at.pki, [...apiCertificates([CONTROL.ipv4, CONTROL.ipv6]), ...users, ...kubelets]);
-  for (const user of ['admin', ...CONTROLLERS, 'kube-proxy', ...nodes])
+  for (const user of ['admin', ...CONTROLLERS, 'kube-proxy', 'flannel', ...nodes])
     writeKubeconfig({ server: API_URL, folder: at.pki, user });
 };
 

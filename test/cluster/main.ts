@@ -9,7 +9,7 @@ import { orphans, tearDown } from './teardown.ts';
 
 const USAGE = `usage: npm run cluster -- COMMAND
 
-  up [--nodes N] [--image FILE]… [--manifest FILE]… [--cni none|bridge]
+  up [--nodes N] [--image FILE]… [--manifest FILE]… [--cni none|bridge|flannel]
      [--proxy-mode nftables|iptables] [--dns] [--wait] [--keep]
   down                 end and remove everything
   kubectl ARGS…        kubectl as the administrator
@@ -86,14 +86,14 @@ const up = async (args: readonly string[]): Promise<number> => {
     nodes: count('nodes', flags.nodes),
     images: flags.image,
     manifests: flags.manifest,
-    cni: oneOf('cni', flags.cni, ['none', 'bridge']),
+    cni: oneOf('cni', flags.cni, ['none', 'bridge', 'flannel']),
     proxyMode: oneOf('proxy-mode', flags['proxy-mode'], ['nftables', 'iptables']),
     dns: flags.dns,
     keepFailed: flags.keep,
     endWithProcess: false,
     log: say,
   });
-  if (flags.wait || flags.cni === 'bridge') await cluster.nodesReady();
+  if (flags.wait || flags.cni !== 'none') await cluster.nodesReady();
   say(`up after ${((Date.now() - from) / 1000).toFixed(1)} s; logs in ${cluster.logs}`);
   return 0;
 };

@@ -5,8 +5,14 @@ export type ProxyMode = 'nftables' | 'iptables';
 
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 
+/** Where a runtime finds plugins and their configuration. */
+export type CniDirs = { readonly bin: string; readonly conf: string };
+
+/** What containerd takes where it is told nothing. */
+export const DEFAULT_CNI_DIRS: CniDirs = { bin: '/opt/cni/bin', conf: '/etc/cni/net.d' };
+
 /** containerd's configuration, version 3. */
-export const containerdConfig = (): string => `version = 3
+export const containerdConfig = ({ bin, conf }: CniDirs): string => `version = 3
 root = "/var/lib/containerd"
 state = "/run/containerd"
 
@@ -22,8 +28,8 @@ state = "/run/containerd"
   disable_apparmor = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["/opt/cni/bin"]
-  conf_dir = "/etc/cni/net.d"
+  bin_dirs = ["${bin}"]
+  conf_dir = "${conf}"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"

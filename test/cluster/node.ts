@@ -4,6 +4,7 @@ import { nodeEnds } from './addresses.ts';
 import { inCgroups, inNewCgroups, makeCgroups } from './cgroups.ts';
 import { alive, type Daemon, logTail, note, noted, start } from './daemons.ts';
 import { ensurePause } from './images.ts';
+import { cniDirs } from './k3s.ts';
 import { type Layout, netnsPath } from './layout.ts';
 import { makeHost } from './netns.ts';
 import { containerdConfig, kubeletConfig, type ProxyMode, proxyConfig } from './node-config.ts';
@@ -66,7 +67,7 @@ export const execInNode = (
   run(enterNode(at, node, argv), { ...options, env: { ...nodePath(at), ...options.env } });
 
 /** Starts a program inside a node that ends with the node. */
-const startInNode = (at: Layout, node: string, argv: readonly string[]): Daemon =>
+export const startInNode = (at: Layout, node: string, argv: readonly string[]): Daemon =>
   start(at, `${node}.${basename(argv[0] ?? '')}`, enterNode(at, node, argv));
 
 /** Id of the only child of a process. @throws Error when it has none. */
@@ -131,7 +132,7 @@ export const restartRuntime = async (at: Layout, node: string): Promise<void> =>
 /** Starts containerd and loads images; needs no API server. */
 export const startRuntime = async (at: Layout, node: string, archives: readonly string[]): Promise<void> => {
   const config = join(nodeFolder(at, node), 'containerd.toml');
-  writeFileSync(config, containerdConfig());
+  writeFileSync(config, containerdConfig(cniDirs(at)));
   startInNode(at, node, ['containerd', '--config', config]);
   const answers = async () =>
     (await execInNode(at, node, ['ctr', 'version'], { timeoutMs: 5000 })).code === 0;

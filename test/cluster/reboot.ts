@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeCgroups } from './cgroups.ts';
+import { startFlannel } from './cni-flannel.ts';
 import { end, noted } from './daemons.ts';
+import { flannelOn } from './k3s.ts';
 import { type Layout, netnsName } from './layout.ts';
 import { type ClusterNode, makeNode, nodeFolder, startAgents, startRuntime } from './node.ts';
 import type { ProxyMode } from './node-config.ts';
@@ -19,4 +21,5 @@ export const rebootNode = async (at: Layout, node: ClusterNode, mode: ProxyMode)
   await makeNode(at, node);
   await startRuntime(at, node.name, []);
   startAgents(at, node, mode);
+  if (flannelOn(at)) await startFlannel(at, node.name);
 };

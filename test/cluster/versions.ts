@@ -1,5 +1,5 @@
-/** Modules of ours: `own` with programs, `e2e` with a package of tests, `libcni` with a small runtime. */
-export type OwnModule = 'own' | 'e2e' | 'libcni';
+/** Modules of ours: `own` with programs, `e2e` with a package of tests, `flannel` with flannel's daemon, `libcni` with a small runtime. */
+export type OwnModule = 'own' | 'e2e' | 'flannel' | 'libcni';
 
 /**
  * What the cluster is made of. A target is one call of the Go compiler; its key is made of everything below
@@ -90,6 +90,7 @@ export const targets = {
   cnitool: published('cnitool', 'github.com/containernetworking/cni', CNITOOL, ['cnitool']),
   /** Upstream's plugin that writes down what it is called with, and a runtime in one call. */
   cniNoop: published('cni-noop', 'github.com/containernetworking/cni', CNITOOL, ['plugins/test/noop']),
+  flannel: { name: 'flannel', packages: ['.'], source: 'flannel', ldflags: '-s -w' },
   libcni: { name: 'libcni', packages: ['.'], source: 'libcni', ldflags: '-s -w' },
   wireguardGo: {
     ...published('wireguard-go', 'golang.zx2c4.com/wireguard', WIREGUARD_GO),
