@@ -33,14 +33,15 @@ export const chainRules = (listing: string): readonly Rule[] =>
   });
 
 const COUNTER = /counter packets \d+ bytes \d+ ?/;
-const COMMENT = / ?comment "[^"]*"$/;
-const LOG = /log( prefix "[^"]*")?( (level|group|flags|snaplen|queue-threshold) \S+)* ?/;
+/** What a rule does beside its verdict. At its beginning only: names of chains hold such words too, `x-logging`. */
+const ASIDE =
+  /^(counter packets \d+ bytes \d+ |log( prefix "[^"]*")?( (level|group|flags|snaplen|queue-threshold) \S+)* )*/;
 
 /** What a rule does to every packet: its verdict, where nothing stands before it. */
 function unconditional(rule: Rule): string | undefined {
   // Matches of iptables that nft cannot spell are printed as nothing between two spaces.
   if (rule.text.startsWith(' ') || rule.text.includes('  ')) return undefined;
-  const bare = rule.text.replace(COMMENT, '').replace(COUNTER, '').replace(LOG, '').trim();
+  const bare = rule.text.replace(ASIDE, '');
   return /^(drop|reject|accept|return|jump|goto)\b/.test(bare) ? bare : undefined;
 }
 
@@ -62,11 +63,12 @@ async function fateIn(
     const [verdict, target = ''] = (unconditional(rule) ?? '').split(' ');
     if (verdict === 'accept') return { kind: 'accepted' };
     if (verdict === 'return') return undefined;
-    if (verdict === 'drop' || verdict === 'reject' || verdict === 'goto')
+    if (verdict === 'drop' || verdict === 'reject')
       return { kind: 'dropped', by: `${chain}: ${rule.text.replace(COUNTER, '').trim()}` };
-    const below =
-      verdict === 'jump' && depth > 0 ? await fateIn(target, listing, until, depth - 1) : undefined;
-    if (below !== undefined) return below;
+    if (target === '' || depth === 0) continue;
+    // One that is gone again, as in the middle of a reload, has dropped nothing.
+    const below = await fateIn(target, listing, until, depth - 1).catch(() => undefined);
+    if (below !== undefined || verdict === 'goto') return below;
   }
   return undefined;
 }

@@ -12,8 +12,7 @@ const firewalldCure = (cidrs: readonly string[]): string =>
 
 const blockedCure = (fact: ForwardFact, { clusterCidrs }: HostFacts): string => {
   if (fact.chain.table === 'firewalld') return firewalldCure(clusterCidrs);
-  if (/ufw/.test(fact.blockedBy ?? ''))
-    return 'set DEFAULT_FORWARD_POLICY="DROP" (not REJECT) in /etc/default/ufw and run: ufw reload';
+  if (/ufw/.test(fact.blockedBy ?? '')) return 'ufw default deny routed';
   return `before that rule, accept what comes in by weft* or goes out by weft* and wv*`;
 };
 

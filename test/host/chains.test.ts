@@ -104,7 +104,7 @@ test('rules of others are never taken for ours', () => {
 const lookup =
   (chains: Readonly<Record<string, string>>) =>
   async (name: string): Promise<string> =>
-    chains[name] ?? '';
+    chains[name] ?? Promise.reject(new Error(`No such file or directory: ${name}`));
 
 test('a rule that drops all before ours is found, also below jumps', async () => {
   const blocked = (...rules: readonly string[]) =>
@@ -115,6 +115,7 @@ test('a rule that drops all before ours is found, also below jumps', async () =>
         'ufw-reject-forward': chain('ufw-reject-forward', 'counter packets 0 bytes 0 reject'),
         ACCEPTS: chain('ACCEPTS', 'accept', 'drop'),
         RETURNS: chain('RETURNS', 'return', 'drop'),
+        'x-logging-forward': chain('x-logging-forward', 'counter packets 0 bytes 0 log prefix "x " drop'),
         DOCKER: chain('DOCKER', 'iifname != "docker0" oifname "docker0" counter packets 0 bytes 0 drop'),
       }),
       isOurs,
@@ -136,6 +137,14 @@ test('a rule that drops all before ours is found, also below jumps', async () =>
     await blocked('reject with icmpx admin-prohibited'),
     'FORWARD: reject with icmpx admin-prohibited',
   );
+  // Names of chains hold words of nft: ufw-before-logging-forward.
+  assert.equal(
+    await blocked('counter packets 9 bytes 9 jump x-logging-forward'),
+    'x-logging-forward: log prefix "x " drop',
+  );
+  assert.equal(await blocked('goto ufw-reject-forward'), 'ufw-reject-forward: reject');
+  assert.equal(await blocked('goto RETURNS', 'reject'), undefined);
+  assert.equal(await blocked('jump vanished', 'reject'), 'FORWARD: reject');
   assert.equal(await blocked('counter packets 0 bytes 0 accept', 'reject'), undefined);
   assert.equal(await blocked('counter packets 0 bytes 0 jump ACCEPTS', 'reject'), undefined);
   assert.equal(await blocked('counter packets 0 bytes 0 jump RETURNS', 'reject'), 'FORWARD: reject');

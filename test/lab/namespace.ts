@@ -127,3 +127,12 @@ export const newPod = async (host: Namespace): Promise<Namespace> =>
       'true',
     ),
   );
+
+/** The network of a host, with mounts of its own above the host's, on which `script` may work first. */
+export const newMounts = async (host: Namespace, script: string): Promise<Namespace> =>
+  namespaceOf(
+    await hold(
+      ['nsenter', '--target', String(host.pid), '--net', '--mount', '--', 'unshare', '--mount'],
+      script,
+    ),
+  );
