@@ -22,7 +22,7 @@ import { inspectKey } from '../discovery/keystore.ts';
 import { loadState } from '../discovery/saver.ts';
 import { bareChecks } from '../doctor/bare.ts';
 import type { BareFacts, Diagnosis } from '../doctor/types.ts';
-import { ensureForward } from '../host/ensure.ts';
+import { ensureForward, readFirewalld } from '../host/ensure.ts';
 import type { HostFacts } from '../host/types.ts';
 import type { Engine } from '../platform/linux/engine.ts';
 import type { Firewalls } from '../platform/linux/firewall.ts';
@@ -108,10 +108,8 @@ async function lookAtHost(
     const look = await ensureForward(onlyLooking(firewalls));
     const links = (await kernel.links.list()).map(link => link.name);
     const port = held === undefined ? undefined : { port: listenPort, holder: held };
-    return {
-      nft: undefined,
-      host: { ...look, firewalldKnowsUs: false, links, port, listenPort, clusterCidrs },
-    };
+    const firewalld = await readFirewalld(firewalls, look, clusterCidrs, listenPort);
+    return { nft: undefined, host: { ...look, firewalld, links, port, listenPort, clusterCidrs } };
   } catch (error) {
     return { nft: messageOf(error), host: undefined };
   }

@@ -1,9 +1,11 @@
 /** Puts our rules into forward chains of others that drop what they do not know, and takes them out again. */
 import type { Firewalls, LegacyFirewall } from '../platform/linux/firewall.ts';
+import type { Cidr } from '../types.ts';
 import { baseChains, blockedBy } from './chains.ts';
+import { firewalldFact, isFirewalld } from './firewalld.ts';
 import { forwardRemoval, forwardText, isOurs, legacyRule, WAYS } from './forward.ts';
 import { legacyBlockedBy, legacyPolicy } from './legacy.ts';
-import type { BaseChain, ForwardFact } from './types.ts';
+import type { BaseChain, FirewalldFact, ForwardFact } from './types.ts';
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -77,6 +79,21 @@ export async function ensureForward(firewalls: Firewalls): Promise<FirewallLook>
     legacy ||= firewall !== undefined;
   }
   return { forward, input: chains.filter(c => c.hook === 'input' && c.policy === 'drop'), legacy };
+}
+
+/** Of each of firewalld's forward chains that can be read; iptables-legacy has no text that nft could print. */
+export async function readFirewalld(
+  firewalls: Firewalls,
+  { forward }: FirewallLook,
+  cidrs: readonly Cidr[],
+  port: number,
+): Promise<readonly FirewalldFact[]> {
+  const chains = forward.filter(fact => fact.kind === 'nft' && isFirewalld(fact)).map(fact => fact.chain);
+  const facts = chains.map(async chain => {
+    const text = await firewalls.table(chain.family, chain.table).catch(() => undefined);
+    return text === undefined ? [] : [firewalldFact(chain, text, cidrs, port)];
+  });
+  return (await Promise.all(facts)).flat();
 }
 
 /** Takes our rules out of every chain of others; the number of places where there were any. */

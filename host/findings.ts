@@ -1,5 +1,6 @@
 /** Facts of this host → what a person should know of it. Pure. */
 import { BRIDGE, WG_LINK } from '../constants.ts';
+import { isFirewalld } from './firewalld.ts';
 import type { BaseChain, Finding, ForwardFact, HostFacts } from './types.ts';
 
 const named = (kind: ForwardFact['kind'], { family, table, name }: BaseChain): string =>
@@ -7,11 +8,30 @@ const named = (kind: ForwardFact['kind'], { family, table, name }: BaseChain): s
     ? `${name} of ${family === 'ip6' ? 'ip6tables' : 'iptables'}-legacy`
     : `${name} of the nft table ${family} ${table}`;
 
-const firewalldCure = (cidrs: readonly string[]): string =>
-  `${cidrs.map(cidr => `firewall-cmd --permanent --zone=trusted --add-source=${cidr}`).join('; ')}; firewall-cmd --permanent --zone=trusted --add-interface=${BRIDGE}; firewall-cmd --permanent --zone=trusted --add-interface=${WG_LINK}; firewall-cmd --reload`;
+/** Lines for a shell. */
+const firewalld = (...changes: readonly string[]): string =>
+  [...changes.map(change => `firewall-cmd --permanent ${change}`), 'firewall-cmd --reload'].join('; ');
 
-const blockedCure = (fact: ForwardFact, { clusterCidrs }: HostFacts): string => {
-  if (fact.chain.table === 'firewalld') return firewalldCure(clusterCidrs);
+const trusted = (cidrs: readonly string[]): readonly string[] =>
+  [
+    ...cidrs.map(cidr => `--add-source=${cidr}`),
+    ...[BRIDGE, WG_LINK].map(link => `--add-interface=${link}`),
+  ].map(change => `--zone=trusted ${change}`);
+
+const openPort = (port: number): string => `--add-port=${port}/udp`;
+
+/** Read anew at each reload. */
+const NO_PATH_FILTER = "sed -i 's/^IPv6_rpfilter=.*/IPv6_rpfilter=no/' /etc/firewalld/firewalld.conf";
+
+/** All that it needs to let weft's through. */
+const firewalldCure = ({ clusterCidrs, listenPort }: HostFacts): string =>
+  [
+    ...(clusterCidrs.some(cidr => cidr.includes(':')) ? [NO_PATH_FILTER] : []),
+    firewalld(...trusted(clusterCidrs), openPort(listenPort)),
+  ].join('; ');
+
+const blockedCure = (fact: ForwardFact, facts: HostFacts): string => {
+  if (isFirewalld(fact)) return firewalldCure(facts);
   if (/ufw/.test(fact.blockedBy ?? '')) return 'ufw default deny routed';
   return `before that rule, accept what comes in by weft* or goes out by weft* and wv*`;
 };
@@ -27,7 +47,7 @@ function forwardFinding(fact: ForwardFact, facts: HostFacts): Finding | undefine
       what: `The chain ${where} drops what it does not know, pods' packets too, and weft's own rules cannot be put there: ${error}`,
       cure: `by hand, at its end: accept what comes in by weft* or goes out by weft* and wv*`,
     };
-  if (blockedBy !== undefined && !(chain.table === 'firewalld' && facts.firewalldKnowsUs))
+  if (blockedBy !== undefined && !facts.firewalld.some(found => found.pods && found.chain === chain))
     return {
       id,
       severity: 'error',
@@ -50,6 +70,25 @@ const inputFinding = (chain: BaseChain, { listenPort }: HostFacts): Finding => (
   what: `The chain ${named('nft', chain)} drops what arrives at this node unless it is allowed: peers must reach UDP port ${listenPort}, and pods what they use of the node`,
   cure: `unless it is allowed already: accept UDP port ${listenPort}, and what comes in by ${BRIDGE} and ${WG_LINK} (with ufw: ufw allow ${listenPort}/udp; ufw allow in on ${BRIDGE}; ufw allow in on ${WG_LINK})`,
 });
+
+/** What of firewalld its forward chain does not say. */
+const firewalldFindings = ({ firewalld: found, listenPort }: HostFacts): readonly Finding[] =>
+  found.flatMap(({ chain, pods, peers, pathFilter }): readonly Finding[] => {
+    const { family, table } = chain;
+    const path: Finding = {
+      id: `prerouting ${family} ${table}`,
+      severity: 'error',
+      what: `firewalld drops all that pods send by IPv6: its filter of reverse paths (IPv6_rpfilter) wants a packet to come by the link that leads back, and the way to a pod is its own veth, not the bridge ${BRIDGE}. Nobody sends as somebody else all the same: weft looks at each pod's port`,
+      cure: `${NO_PATH_FILTER}; firewall-cmd --reload`,
+    };
+    const port: Finding = {
+      id: `input ${family} ${table}`,
+      severity: 'info',
+      what: `firewalld lets no peer begin with this node: UDP port ${listenPort} is not open in it, as far as its rules say`,
+      cure: firewalld(openPort(listenPort)),
+    };
+    return [...(pathFilter ? [path] : []), ...(pods && !peers ? [port] : [])];
+  });
 
 /** Links that another pod network leaves behind, or works with. */
 const FOREIGN: readonly (readonly [RegExp, string])[] = [
@@ -112,6 +151,7 @@ export const findings = (facts: HostFacts): readonly Finding[] =>
   [
     ...facts.forward.flatMap(fact => forwardFinding(fact, facts) ?? []),
     ...facts.input.map(chain => inputFinding(chain, facts)),
+    ...firewalldFindings(facts),
     ...foreignFindings(facts),
     ...ipvs(facts),
     ...port(facts),

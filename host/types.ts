@@ -42,12 +42,23 @@ export type ForwardFact = {
 /** Who else holds our UDP port, in words, as in `the process dnsmasq (pid 812)`. */
 export type PortFact = { readonly port: number; readonly holder: string };
 
+/** What firewalld lets through in the table of one of its forward chains. */
+export type FirewalldFact = {
+  readonly chain: BaseChain;
+  /** What pods send to each other and to the outside. */
+  readonly pods: boolean;
+  /** What peers send to our UDP port. */
+  readonly peers: boolean;
+  /** IPv6 of pods is dropped by its filter of reverse paths. */
+  readonly pathFilter: boolean;
+};
+
 export type HostFacts = {
   readonly forward: readonly ForwardFact[];
   /** Input chains with policy drop. */
   readonly input: readonly BaseChain[];
-  /** The firewalld table, where there is one, names our links or all our networks. */
-  readonly firewalldKnowsUs: boolean;
+  /** One for each forward chain of firewalld. */
+  readonly firewalld: readonly FirewalldFact[];
   /** Names of all links. */
   readonly links: readonly string[];
   readonly port: PortFact | undefined;

@@ -3,13 +3,12 @@ import type { Log } from '../agent/log.ts';
 import { startRunner } from '../agent/runner.ts';
 import { openSaid } from '../agent/said.ts';
 import type { Config } from '../config.ts';
-import { BRIDGE, WG_LINK } from '../constants.ts';
 import type { Outcome } from '../mesh/reconcile.ts';
 import type { Firewalls } from '../platform/linux/firewall.ts';
 import { udpHolder } from '../platform/linux/holder.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import type { Cidr } from '../types.ts';
-import { ensureForward, type FirewallLook } from './ensure.ts';
+import { ensureForward, type FirewallLook, readFirewalld } from './ensure.ts';
 import { findings } from './findings.ts';
 import type { Finding, HostFacts, PortFact } from './types.ts';
 
@@ -45,18 +44,6 @@ function heldPort(port: number): PortFact | undefined {
   return holder === undefined ? undefined : { port, holder };
 }
 
-async function firewalldKnowsUs(
-  firewalls: Firewalls,
-  look: FirewallLook,
-  cidrs: readonly Cidr[],
-): Promise<boolean> {
-  const firewalld = look.forward.find(fact => fact.chain.table === 'firewalld');
-  if (firewalld === undefined) return false;
-  const text = await firewalls.table(firewalld.chain.family, 'firewalld').catch(() => '');
-  const links = [BRIDGE, WG_LINK].every(link => text.includes(`"${link}"`));
-  return links && cidrs.every(cidr => text.includes(cidr));
-}
-
 /** What a pass tells of the host. */
 type PassFacts = { readonly clusterCidrs: readonly Cidr[]; readonly portTaken: boolean };
 
@@ -73,7 +60,7 @@ async function readFacts(
   const { kernel, firewalls, config } = options;
   return {
     ...look,
-    firewalldKnowsUs: await firewalldKnowsUs(firewalls, look, clusterCidrs),
+    firewalld: await readFirewalld(firewalls, look, clusterCidrs, config.listenPort),
     links: (await kernel.links.list()).map(link => link.name),
     port: portTaken ? heldPort(config.listenPort) : undefined,
     listenPort: config.listenPort,

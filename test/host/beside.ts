@@ -21,6 +21,8 @@ export type Beside = {
   readonly podB: Pod;
   /** Where the programs of the package are at their usual places, in the network of `a`. */
   readonly host: Namespace;
+  /** A daemon of the package there, which ends with all else. */
+  readonly daemon: (argv: readonly string[]) => ChildProcess;
   readonly end: () => Promise<void>;
 };
 
@@ -57,23 +59,46 @@ export async function startBeside(program: Unpacked): Promise<Beside> {
   await Promise.all([untilInstalled(a), untilInstalled(b)]);
   const [podA, podB] = await Promise.all([addPod(a, 'poda'), addPod(b, 'podb')]);
   const host = await newMounts(a.namespace, layers(join(lab.dir, 'beside'), program.root));
-  const servers: ChildProcess[] = [spawn(process.execPath, ['-e', SERVER], { stdio: 'ignore' })];
+  const children: ChildProcess[] = [spawn(process.execPath, ['-e', SERVER], { stdio: 'ignore' })];
   for (const { namespace } of [a, podA, podB])
-    servers.push(namespace.start([process.execPath, '-e', SERVER]));
+    children.push(namespace.start([process.execPath, '-e', SERVER]));
   for (const { run } of [a.namespace, podA.namespace, podB.namespace, { run: here }])
     await until('a server', async () => (await run(['ss', '-Hltn', 'sport = :7'])) || undefined);
   await a.namespace.run(['nft', '-f', '-'], { stdin: nodePort(podB) });
   await untilMeshed([a, b]);
+  const daemon = (argv: readonly string[]): ChildProcess => {
+    const child = host.start(argv);
+    children.push(child);
+    return child;
+  };
   const end = async (): Promise<void> => {
-    for (const server of servers) server.kill();
+    for (const child of children) child.kill('SIGKILL');
     await lab.end();
   };
-  return { lab, a, b, podA, podB, host, end };
+  return { lab, a, b, podA, podB, host, daemon, end };
 }
 
 /** One line for `sh`, as a person types it. */
 export const typed = (on: Namespace, line: string): Promise<string> =>
   on.run(['sh', '-ec', line], { timeoutMs: 60_000 });
+
+/**
+ * A system bus for the daemons of `host`, which answers once this resolves. Without PolicyKit, which the machine may
+ * have and which knows nothing of these programs: they then ask who is root.
+ */
+export async function startBus({ host, daemon }: Beside): Promise<void> {
+  await typed(
+    host,
+    'mkdir -p /run/dbus; rm -f /usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service',
+  );
+  daemon(['dbus-daemon', '--system', '--nofork', '--nopidfile']);
+  await until('the system bus', () =>
+    typed(host, 'test -S /run/dbus/system_bus_socket').then(
+      () => true as const,
+      () => undefined,
+    ),
+  );
+}
 
 /** The address that the called end saw, or `nothing` where the call did not come through. */
 async function seen(from: Pick<Namespace, 'run'>, address: string, port = 7): Promise<string> {

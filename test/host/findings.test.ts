@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findings } from '../../host/findings.ts';
+import { firewalldFact } from '../../host/firewalld.ts';
 import type { ForwardFact, HostFacts } from '../../host/types.ts';
 import type { Cidr } from '../../types.ts';
 
 const facts = (given: Partial<HostFacts> = {}): HostFacts => ({
   forward: [],
   input: [],
-  firewalldKnowsUs: false,
+  firewalld: [],
   links: ['lo', 'eth0', 'weft0', 'weft-wg', 'wv0123456789ab', 'docker0', 'tunl0', 'wg0'],
   port: undefined,
   listenPort: 51820,
@@ -42,22 +43,79 @@ test('a forward chain with our rules is told, one that cannot have them is an er
   );
 });
 
-test('firewalld is an error until it names our links and networks', () => {
-  const chain = {
-    family: 'inet',
-    table: 'firewalld',
-    name: 'filter_FORWARD',
-    hook: 'forward',
-    policy: 'accept',
-  } as const;
+/** As nft prints them of firewalld 1.3.3. */
+const zones = (...rules: readonly string[]): string =>
+  [
+    'table inet firewalld {',
+    '\tchain filter_PREROUTING {',
+    '\t\ttype filter hook prerouting priority filter + 10; policy accept;',
+    '\t\tmeta nfproto ipv6 fib saddr . mark . iif oif missing drop',
+    '\t}',
+    '\tchain filter_FORWARD_ZONES {',
+    ...rules.map(rule => `\t\t${rule}`),
+    '\t\tgoto filter_FWD_public',
+    '\t}',
+    '\tchain filter_FWD_public {',
+    '\t\treject with icmpx admin-prohibited',
+    '\t}',
+    '\tchain filter_FWD_trusted {',
+    '\t\tjump filter_FWD_trusted_allow',
+    '\t\taccept',
+    '\t}',
+    '}',
+  ].join('\n');
+
+const FIREWALLD: ForwardFact['chain'] = {
+  family: 'inet',
+  table: 'firewalld',
+  name: 'filter_FORWARD',
+  hook: 'forward',
+  policy: 'accept',
+};
+
+test('firewalld is an error until a zone that accepts has our links or all our networks', () => {
+  const cidrs = ['10.42.0.0/16', 'fd42::/48'] as Cidr[];
   const blocked = forward({
-    chain,
+    chain: FIREWALLD,
     ours: false,
     blockedBy: 'filter_FORWARD: reject with icmpx admin-prohibited',
   });
+  const said = (text: string): readonly string[] =>
+    brief({
+      forward: [blocked],
+      clusterCidrs: cidrs,
+      firewalld: [firewalldFact(FIREWALLD, text, cidrs, 51820)],
+    });
+  const cut = 'error: forward inet firewalld filter_FORWARD (cure)';
+  const path = 'error: prerouting inet firewalld (cure)';
+  const port = 'info: input inet firewalld (cure)';
+  assert.deepEqual(said(zones()), [cut, path]);
+  const v4 = 'ip saddr 10.42.0.0/16 goto filter_FWD_trusted';
+  assert.deepEqual(said(zones(v4)), [cut, path], 'IPv6 is missing');
+  const both = [v4, 'ip6 saddr fd42::/48 goto filter_FWD_trusted'];
+  assert.deepEqual(said(zones(...both)), [path, port]);
+  const whole = zones(...both).replace(/.*fib.*/, '\t\tudp dport 51820 accept');
+  assert.deepEqual(said(whole), []);
+  const links = (zone: string) => ['weft0', 'weft-wg'].map(link => `iifname "${link}" goto ${zone}`);
+  assert.deepEqual(said(zones(...links('filter_FWD_trusted'))), [path, port]);
+  assert.deepEqual(said(zones(...links('filter_FWD_public'))), [cut, path], 'a zone that rejects');
+});
+
+test('firewalld’s cure has all that it needs, also where its backend is iptables', () => {
+  const chain = { ...FIREWALLD, family: 'ip', table: 'filter', name: 'FORWARD' } as const;
+  const blocked = forward({ chain, ours: false, blockedBy: 'FWD_public: reject' });
   const [finding] = findings(facts({ forward: [blocked] }));
-  assert.match(finding?.cure ?? '', /--zone=trusted --add-source=10\.42\.0\.0\/16/);
-  assert.deepEqual(findings(facts({ forward: [blocked], firewalldKnowsUs: true })), []);
+  assert.equal(
+    finding?.cure,
+    'firewall-cmd --permanent --zone=trusted --add-source=10.42.0.0/16; firewall-cmd --permanent --zone=trusted --add-interface=weft0; firewall-cmd --permanent --zone=trusted --add-interface=weft-wg; firewall-cmd --permanent --add-port=51820/udp; firewall-cmd --reload',
+  );
+  const text = zones(
+    'iifname "weft0" counter packets 0 bytes 0 goto FWD_trusted',
+    'iifname "weft-wg" counter packets 0 bytes 0 goto FWD_trusted',
+  )
+    .replaceAll('filter_F', 'F')
+    .replace('\t\taccept', '\t\tcounter packets 0 bytes 0 accept');
+  assert.ok(firewalldFact(chain, text, [], 51820).pods);
 });
 
 test('leftovers of other pod networks are told by owner', () => {
