@@ -168,7 +168,7 @@ async function applyMesh(
   const limits = await deps.paths.limits(discovery.facts(), mtu);
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
-  const read = { facts, key, publication, sweep: synced, routes: routes.ours, ...change };
+  const read = { facts, key, publication, sweep: synced, addresses, routes: routes.ours, ...change };
   let outcome = await deps.mesh.reconcile(read);
   tellPeers(deps, change);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.

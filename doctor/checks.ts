@@ -57,6 +57,10 @@ function alone({ status }: NodeFacts): Check {
   };
 }
 
+/** Where weft waits for the end of another pod network, that it has put nothing into the kernel is no fault of the kernel. */
+const waits = ({ status }: NodeFacts): boolean =>
+  status.excluded.some(e => e.node === status.node && e.kind === 'occupied');
+
 function reachability(facts: NodeFacts): readonly Check[] {
   const { peers } = facts.status;
   const bad = broken(peers);
@@ -244,15 +248,14 @@ export const checks = (facts: NodeFacts): readonly Check[] =>
   worstFirst([
     ...parts(facts),
     ...mesh(facts),
-    ...reachability(facts),
+    ...(waits(facts) ? [] : reachability(facts)),
     ...facts.status.host.findings.map(
       ({ id, severity, what, cure }): Check => ({ id, grade: severity, what, cure }),
     ),
     ...others(facts),
     ...addresses(facts),
     ...runtime(facts),
-    ...features(facts),
-    ...mtu(facts),
+    ...(waits(facts) ? [] : [...features(facts), ...mtu(facts)]),
     ...cidrs(facts),
     ...settings(facts),
     guard(facts),

@@ -23,6 +23,10 @@ export function baseChains(listing: string): readonly BaseChain[] {
   return found;
 }
 
+/** Names of all chains of `nft list chains`, in whatever table. */
+export const chainNames = (listing: string): readonly string[] =>
+  listing.split('\n').flatMap(line => CHAIN.exec(line)?.[1] ?? []);
+
 const HANDLE = /^\t\t(.*) # handle (\d+)$/;
 
 /** Rules of one chain's listing by `nft -a list chain`. */

@@ -1,7 +1,7 @@
 /** Puts our rules into forward chains of others that drop what they do not know, and takes them out again. */
 import type { Firewalls, LegacyFirewall } from '../platform/linux/firewall.ts';
 import type { Cidr } from '../types.ts';
-import { baseChains, blockedBy } from './chains.ts';
+import { baseChains, blockedBy, chainNames } from './chains.ts';
 import { firewalldFact, isFirewalld } from './firewalld.ts';
 import { forwardRemoval, forwardText, isOurs, legacyRule, WAYS } from './forward.ts';
 import { legacyBlockedBy, legacyPolicy } from './legacy.ts';
@@ -59,13 +59,16 @@ export type FirewallLook = {
   readonly forward: readonly ForwardFact[];
   /** Input chains of others with policy drop. */
   readonly input: readonly BaseChain[];
+  /** Names of all chains that nft shows. */
+  readonly chains: readonly string[];
   /** iptables-legacy is in use; it tells no news. */
   readonly legacy: boolean;
 };
 
 /** One look at all forward chains, in which ours is put right. One that fails is a fact, and the others go on. */
 export async function ensureForward(firewalls: Firewalls): Promise<FirewallLook> {
-  const chains = ofOthers(baseChains(await firewalls.chains()));
+  const listing = await firewalls.chains();
+  const chains = ofOthers(baseChains(listing));
   const forward: ForwardFact[] = [];
   for (const chain of chains.filter(({ hook }) => hook === 'forward')) {
     const fact = await ensureChain(firewalls, chain);
@@ -78,7 +81,8 @@ export async function ensureForward(firewalls: Firewalls): Promise<FirewallLook>
     if (fact !== undefined) forward.push(fact);
     legacy ||= firewall !== undefined;
   }
-  return { forward, input: chains.filter(c => c.hook === 'input' && c.policy === 'drop'), legacy };
+  const input = chains.filter(c => c.hook === 'input' && c.policy === 'drop');
+  return { forward, input, chains: chainNames(listing), legacy };
 }
 
 /** Of each of firewalld's forward chains that can be read; iptables-legacy has no text that nft could print. */

@@ -113,12 +113,38 @@ function foreignFindings({ links }: HostFacts): readonly Finding[] {
       id: `foreign ${owner}`,
       severity: 'warning',
       what: `Links of another pod network are here, of ${owner}: ${[...found].sort().join(', ')}. Its routes and rules may take pods' packets; weft deletes nothing of others`,
-      cure: `uninstall it; if it is gone already, restart the node, or: ${[...found]
+      cure: `switch it off, then drain and restart this node, which gives its pods new wires; where none of its pods is left here, this does it too: ${[
+        ...found,
+      ]
         .sort()
         .map(link => `ip link delete ${link}`)
         .join('; ')}`,
     }));
 }
+
+/** Chains of others that go on to rewrite or drop pods' packets when their program is gone: only a restart takes them away. */
+const FOREIGN_CHAINS: readonly (readonly [RegExp, string])[] = [
+  [/^FLANNEL-/, 'flannel'],
+  [/^(KUBE-ROUTER-|KUBE-POD-FW-|KUBE-NWPLCY-)/, 'kube-router (network policies of k3s and k0s)'],
+  [/^cali-/, 'calico'],
+  [/^CILIUM_/, 'cilium'],
+  [/^WEAVE-/, 'weave'],
+];
+
+const foreignRules = ({ chains }: HostFacts): readonly Finding[] =>
+  FOREIGN_CHAINS.flatMap(([pattern, owner]) => {
+    const found = [...new Set(chains.filter(chain => pattern.test(chain)))].sort();
+    if (found.length === 0) return [];
+    const more = found.length > 3 ? ` and ${found.length - 3} more` : '';
+    return [
+      {
+        id: `foreign rules ${owner.split(' ')[0]}`,
+        severity: 'warning' as const,
+        what: `Rules of ${owner} are here, in the chains ${found.slice(0, 3).join(', ')}${more}: they may rewrite or drop pods' packets; weft deletes nothing of others`,
+        cure: 'where it is in use on purpose, nothing; else switch it off and restart this node',
+      },
+    ];
+  });
 
 const ipvs = ({ links }: HostFacts): readonly Finding[] =>
   links.includes('kube-ipvs0')
@@ -153,6 +179,7 @@ export const findings = (facts: HostFacts): readonly Finding[] =>
     ...facts.input.map(chain => inputFinding(chain, facts)),
     ...firewalldFindings(facts),
     ...foreignFindings(facts),
+    ...foreignRules(facts),
     ...ipvs(facts),
     ...port(facts),
   ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (a.id < b.id ? -1 : 1));

@@ -59,6 +59,8 @@ export type HostFacts = {
   readonly input: readonly BaseChain[];
   /** One for each forward chain of firewalld. */
   readonly firewalld: readonly FirewalldFact[];
+  /** Names of all chains that nft shows. */
+  readonly chains: readonly string[];
   /** Names of all links. */
   readonly links: readonly string[];
   readonly port: PortFact | undefined;

@@ -44,25 +44,29 @@ function heldPort(port: number): PortFact | undefined {
   return holder === undefined ? undefined : { port, holder };
 }
 
-/** What a pass tells of the host. */
-type PassFacts = { readonly clusterCidrs: readonly Cidr[]; readonly portTaken: boolean };
+/** What a pass tells of the host. `portWanted`: our device has not got the port, or has not asked for it yet. */
+type PassFacts = { readonly clusterCidrs: readonly Cidr[]; readonly portWanted: boolean };
+
+const portWanted = ({ errors, plan }: Outcome): boolean =>
+  errors.some(error => error.message.includes('Address already in use')) ||
+  plan.excluded.some(({ kind }) => kind === 'occupied');
 
 const passFacts = (outcome: Outcome | undefined): PassFacts => ({
   clusterCidrs: outcome?.plan.clusterCidrs ?? [],
-  portTaken: outcome?.errors.some(error => error.message.includes('Address already in use')) ?? false,
+  portWanted: outcome !== undefined && portWanted(outcome),
 });
 
 async function readFacts(
   options: HostWatchOptions,
   look: FirewallLook,
-  { clusterCidrs, portTaken }: PassFacts,
+  { clusterCidrs, portWanted: wanted }: PassFacts,
 ): Promise<HostFacts> {
   const { kernel, firewalls, config } = options;
   return {
     ...look,
     firewalld: await readFirewalld(firewalls, look, clusterCidrs, config.listenPort),
     links: (await kernel.links.list()).map(link => link.name),
-    port: portTaken ? heldPort(config.listenPort) : undefined,
+    port: wanted ? heldPort(config.listenPort) : undefined,
     listenPort: config.listenPort,
     clusterCidrs,
   };
@@ -102,7 +106,7 @@ export function startHostWatch(options: HostWatchOptions): HostWatch {
   const passed = (outcome: Outcome | undefined): void => {
     const before = pass;
     pass = passFacts(outcome);
-    if (before.portTaken !== pass.portTaken) runner.mark();
+    if (before.portWanted !== pass.portWanted) runner.mark();
   };
   return { passed, report: () => ({ findings: found, looks }), mark: runner.mark, stop: runner.stop };
 }

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { WG_LINK } from '../constants.ts';
 import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
-import type { Kernel, Route, WgDevice } from '../platform/linux/types.ts';
+import type { Address, Kernel, Route, WgDevice } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import {
   applyAddresses,
@@ -21,6 +21,7 @@ import {
 import { deadEnds } from './deadends.ts';
 import { deferringTo } from './heirs.ts';
 import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from './mended.ts';
+import { occupiedBy } from './occupied.ts';
 import { plan as makePlan } from './plan.ts';
 import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
 import { openRouteTable } from './routetable.ts';
@@ -51,6 +52,8 @@ export type MeshInput = {
   readonly moved?: boolean;
   /** Addresses or ways out of this node have changed: some endpoints may be out of its reach. */
   readonly elsewhere?: boolean;
+  /** Of all links, as just read. */
+  readonly addresses?: readonly Address[];
   /** Our routes as just read. */
   readonly routes?: readonly Route[];
 };
@@ -96,11 +99,29 @@ const hasHeirs = (plan: MeshPlan, { peers }: MeshMemory): boolean => {
   return plan.peers.some(peer => !peers.has(peer.publicKey) && nodes.has(peer.node));
 };
 
+/** Nothing is done, and nothing said to others: they go on without this node. */
+const waiting = (plan: MeshPlan, reason: string): Outcome => ({
+  plan: {
+    ...plan,
+    self: { ...plan.self, podCidrs: [], gateways: [] },
+    peers: [],
+    excluded: [...plan.excluded, { node: plan.self.name, kind: 'occupied', reason }],
+  },
+  engine: { kind: 'none', reason: 'weft waits for the end of the other pod network' },
+  device: undefined,
+  changes: 0,
+  errors: [],
+  mended: {},
+  again: undefined,
+});
+
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   const table = openRouteTable(kernel);
   let memory: MeshMemory = NO_MEMORY;
   let first = true;
+  /** Once ours is at work it stays, whatever others do beside it. */
+  let begun = false;
   let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
   /** Of the last pass, where all its steps succeeded. */
   let settled: MeshPlan | undefined;
@@ -118,6 +139,9 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     gone ||= input.moved ?? false;
     away ||= input.elsewhere ?? false;
     const plan = planOf(facts);
+    const occupied = begun ? undefined : occupiedBy(plan, input.addresses ?? []);
+    if (occupied !== undefined) return waiting(plan, occupied);
+    begun ||= plan.self.podCidrs.length > 0;
     table.is(input.routes);
     const { step, errors, changes, made } = stepper(() => table.is(undefined));
     const steady = !gone && plan === settled;

@@ -48,8 +48,11 @@ export type PeerPlan = {
   readonly limit?: PathLimit;
 };
 
-/** `missing`: facts are not there yet; the others: an older Node holds the same key or an overlapping podCIDR, or it is of no use. */
-export type ExclusionKind = 'missing' | 'key' | 'podCidr';
+/**
+ * `missing`: facts are not there yet; `occupied`: our own node works for another pod network; the others: an older Node
+ * holds the same key or an overlapping podCIDR, or it is of no use.
+ */
+export type ExclusionKind = 'missing' | 'key' | 'podCidr' | 'occupied';
 
 /** A Node that is not a peer, with the reason in words and what to do. */
 export type Exclusion = { readonly node: string; readonly kind: ExclusionKind; readonly reason: string };

@@ -47,7 +47,7 @@ export const check = {
 
 export const exclusion = object({
   node: string,
-  kind: oneOf('missing', 'key', 'podCidr'),
+  kind: oneOf('missing', 'key', 'podCidr', 'occupied'),
   reason: said(string, 'completes “it …”'),
 });
 

@@ -97,6 +97,7 @@ const CASES: Readonly<Record<string, Partial<BareFacts>>> = {
       ],
       input: [],
       firewalld: [],
+      chains: [],
       links: ['lo', 'cni0'],
       port: { port: 51820, holder: 'the process x (pid 7)' },
       listenPort: 51820,

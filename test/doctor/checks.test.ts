@@ -190,3 +190,18 @@ test('the worst comes first', () => {
   });
   assert.deepEqual(grades, sorted);
 });
+
+test('a node that waits for the end of another pod network is told so, and no fault of its kernel', () => {
+  const reason = 'has another pod network at work (cni0 10.42.1.1)';
+  const waiting = {
+    excluded: [{ node: 'node1', kind: 'occupied', reason }],
+    engine: { kind: 'none', reason: 'weft waits' },
+    peers: [],
+  };
+  const said = checks(facts({ status: status(waiting), tables: { mesh: false, spoofing: false } }));
+  const bad = said.filter(check => check.grade !== 'ok');
+  assert.deepEqual(
+    bad.map(check => check.what),
+    [`this node is not in the mesh: it ${reason}`],
+  );
+});

@@ -9,6 +9,7 @@ const facts = (given: Partial<HostFacts> = {}): HostFacts => ({
   forward: [],
   input: [],
   firewalld: [],
+  chains: ['FORWARD', 'KUBE-SERVICES', 'KUBE-FORWARD', 'DOCKER-USER'],
   links: ['lo', 'eth0', 'weft0', 'weft-wg', 'wv0123456789ab', 'docker0', 'tunl0', 'wg0'],
   port: undefined,
   listenPort: 51820,
@@ -116,6 +117,18 @@ test('firewalld’s cure has all that it needs, also where its backend is iptabl
     .replaceAll('filter_F', 'F')
     .replace('\t\taccept', '\t\tcounter packets 0 bytes 0 accept');
   assert.ok(firewalldFact(chain, text, [], 51820).pods);
+});
+
+test('rules of other pod networks are told by owner, and some of their chains', () => {
+  const chains = [
+    'FLANNEL-FWD',
+    'FLANNEL-POSTRTG',
+    'FLANNEL-FWD',
+    ...[1, 2, 3, 4].map(n => `KUBE-POD-FW-${n}`),
+  ];
+  const [first, second] = findings(facts({ chains }));
+  assert.match(first?.what ?? '', /^Rules of flannel .* chains FLANNEL-FWD, FLANNEL-POSTRTG:/);
+  assert.match(second?.what ?? '', /kube-router .* KUBE-POD-FW-1, KUBE-POD-FW-2, KUBE-POD-FW-3 and 1 more:/);
 });
 
 test('leftovers of other pod networks are told by owner', () => {
