@@ -215,7 +215,12 @@ export async function runAgent({
     const ours = kind === 'wire' && performance.now() - servedAt < POD_NEWS_MS;
     (ours ? muchLater : later).mark();
   });
-  const lookout = startLookout({ kernel, plan: () => pass.report.outcome()?.plan, mark: () => mark() });
+  const lookout = startLookout({
+    kernel,
+    plan: () => pass.report.outcome()?.plan,
+    untouched: installation.untouched,
+    mark: () => mark(),
+  });
   const sources = {
     nodeName,
     discovery,

@@ -1,6 +1,6 @@
 /**
- * Looks for what the kernel has no news of: peers that somebody removed or changed, and settings of /proc/sys that
- * somebody wrote. Costs less than half a percent of a core, however many peers there are.
+ * Looks for what the kernel has no news of: peers that somebody removed or changed, settings of /proc/sys that
+ * somebody wrote, and what the runtime calls us by: without its configuration a node is NotReady. Costs less than half a percent of a core, however many peers there are.
  */
 import { WG_LINK } from '../constants.ts';
 import { nodeSysctls } from '../mesh/links.ts';
@@ -27,31 +27,38 @@ async function sysctlsAsPlanned(kernel: Kernel, plan: MeshPlan): Promise<boolean
   return true;
 }
 
-async function asPlanned(kernel: Kernel, plan: MeshPlan): Promise<boolean> {
+type Undone = 'files' | 'peers' | 'settings' | 'unreadable';
+
+async function undone(kernel: Kernel, plan: MeshPlan): Promise<Undone | undefined> {
   const peers = await kernel.wg.allowed(WG_LINK);
-  return (peers === undefined || peersAsPlanned(plan, peers)) && sysctlsAsPlanned(kernel, plan);
+  if (peers !== undefined && !peersAsPlanned(plan, peers)) return 'peers';
+  return (await sysctlsAsPlanned(kernel, plan)) ? undefined : 'settings';
 }
 
 /** `mark`: a pass shall come. `plan`: of the last pass. */
 export function startLookout(options: {
   readonly kernel: Kernel;
   readonly plan: () => MeshPlan | undefined;
+  /** Whether the files of the CNI plugin are as they were left. */
+  readonly untouched: () => boolean;
   readonly mark: () => void;
   readonly lookMs?: number;
 }): Lookout {
-  const { kernel, plan, mark, lookMs = LOOK_MS } = options;
+  const { kernel, plan, untouched, mark, lookMs = LOOK_MS } = options;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let markedAt = Number.NEGATIVE_INFINITY;
+  let last: Undone | undefined;
   let tries = 0;
 
   const look = async (): Promise<void> => {
     const now = plan();
     if (now === undefined) return;
     // What cannot be read, as of an engine that hangs, is for a pass to say.
-    const well = await asPlanned(kernel, now).catch(() => false);
-    tries = well ? 0 : tries + 1;
-    if (well || (tries > TRIES && performance.now() - markedAt < AGAIN_MS)) return;
+    const found = untouched() ? await undone(kernel, now).catch(() => 'unreadable' as const) : 'files';
+    tries = found === last ? tries + 1 : 1;
+    last = found;
+    if (found === undefined || (tries > TRIES && performance.now() - markedAt < AGAIN_MS)) return;
     markedAt = performance.now();
     mark();
   };

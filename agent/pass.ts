@@ -240,7 +240,7 @@ export function newPass(deps: PassDeps): Pass {
     const able = configureCni(deps, outcome);
     wanted = JSON.stringify([able, outcome.plan.self, outcome.plan.settings.mtu]);
     await deps.sweeping.run(wanted);
-    deps.installation.ensure(able && outcome.errors.length === 0);
+    noteMended({ files: deps.installation.ensure(able && outcome.errors.length === 0) });
     if (deps.installation.reason() === undefined) deps.discovery.networkReady();
     if (outcome.changes > 0)
       deps.log.info({ changes: outcome.changes, peers: outcome.plan.peers.length }, 'applied');

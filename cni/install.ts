@@ -59,9 +59,20 @@ function replaceFile(source: string, target: string): void {
   }
 }
 
+const binaries = (binDir: string) => ({
+  target: join(binDir, 'weft-cni'),
+  loopback: join(binDir, 'loopback'),
+});
+
+/** Whatever the functions below may have written. */
+export const installedFiles = (binDir: string, confDir: string): readonly string[] => [
+  ...Object.values(binaries(binDir)),
+  join(confDir, CONFLIST),
+];
+
 /**
  * Also as `loopback` where there is none: runtimes call that one first, and weft's binary can be it.
- * One that is a copy of the binary before this one is ours too, and follows.
+ * One that is a copy of the binary before this one is ours too, and follows. @returns how many files were written
  */
 export function installBinary({
   source,
@@ -71,20 +82,23 @@ export function installBinary({
   readonly source: string;
   readonly binDir: string;
   readonly log: Log;
-}): void {
-  const target = join(binDir, 'weft-cni');
-  const loopback = join(binDir, 'loopback');
+}): number {
+  const { target, loopback } = binaries(binDir);
+  let written = 0;
   try {
-    if (existsSync(target) && same(source, target) && existsSync(loopback)) return;
+    if (existsSync(target) && same(source, target) && existsSync(loopback)) return written;
     const ours = !existsSync(loopback) || (existsSync(target) && same(target, loopback));
     if (ours && !same(source, loopback)) {
       replaceFile(source, loopback);
+      written += 1;
       log.info({ target: loopback }, 'loopback plugin installed, since there was none');
     }
     if (!same(source, target)) {
       replaceFile(source, target);
+      written += 1;
       log.info({ target }, 'CNI binary installed');
     }
+    return written;
   } catch (error) {
     throw unwritable(binDir, error);
   }
@@ -112,15 +126,19 @@ function writeOnce(path: string, content: string): void {
   }
 }
 
-/** containerd's watcher reacts to writes, not to creation or rename: so create, then one write. */
-export function installConflist({ confDir, log }: { readonly confDir: string; readonly log: Log }): void {
+/**
+ * containerd's watcher reacts to writes, not to creation or rename: so create, then one write.
+ * @returns how many files were written
+ */
+export function installConflist({ confDir, log }: { readonly confDir: string; readonly log: Log }): number {
   const path = join(confDir, CONFLIST);
   const content = conflist();
   try {
-    if (existsSync(path) && readFileSync(path, 'utf8') === content) return;
+    if (existsSync(path) && readFileSync(path, 'utf8') === content) return 0;
     writeOnce(path, content);
   } catch (error) {
     throw unwritable(confDir, error);
   }
   log.info({ path }, 'CNI configuration installed');
+  return 1;
 }

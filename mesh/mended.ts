@@ -18,7 +18,8 @@ export type MendedKind =
   | 'sysctls'
   | 'peers'
   | 'pods'
-  | 'anti-spoofing';
+  | 'anti-spoofing'
+  | 'files';
 
 export type Mended = Readonly<Partial<Record<MendedKind, number>>>;
 

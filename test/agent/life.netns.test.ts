@@ -1,9 +1,10 @@
 /** The agent's life, the API server's life and foreign hands, on two nodes with real agents. */
 import assert from 'node:assert/strict';
-import { readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CONFLIST } from '../../constants.ts';
 import { record } from '../lab/capture.ts';
 import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
@@ -171,6 +172,20 @@ test('a setting of the kernel that somebody writes is put back', async () => {
   );
   await mended('it to be counted', async () => (await putBack('sysctls')) === before + 1);
   assert.ok(await answers(podA, podB.v4 ?? ''));
+});
+
+test('configuration and binary that somebody takes from the runtime are put back', async () => {
+  const before = await putBack('files');
+  const conflist = join(a.confDir, CONFLIST);
+  const binary = join(a.binDir, 'weft-cni');
+  const text = readFileSync(conflist, 'utf8');
+  const same = async (): Promise<boolean> => readFileSync(conflist, 'utf8') === text;
+  rmSync(conflist);
+  rmSync(binary);
+  await mended('both', async () => existsSync(binary) && (await same()));
+  writeFileSync(conflist, text.replace('"weft-cni"', '"bridge"'));
+  await mended('its text', same);
+  await mended('all three to be counted', async () => (await putBack('files')) === before + 3);
 });
 
 test('a tunnel that somebody deletes is made anew, and nothing leaves in clear meanwhile', async () => {

@@ -13,8 +13,8 @@ import { facts, node } from '../mesh/facts.ts';
 const PLAN = plan(facts([node(1), node(2)]));
 const AS_PLANNED = new Map(PLAN.peers.map(peer => [peer.publicKey, peer.allowedIps]));
 
-/** Passes that are asked for in some looks at a device that answers so. */
-async function asked(allowed: Wg['allowed']): Promise<number> {
+/** Passes that are asked for in some looks at a device that answers so, and at the plugin's files. */
+async function asked(allowed: Wg['allowed'], untouched = () => true, enough = 3): Promise<number> {
   const fake = openFake();
   for (const { key, value } of nodeSysctls(PLAN))
     if ((await fake.sysctls.read(key)) !== undefined) await fake.sysctls.write(key, value);
@@ -30,12 +30,17 @@ async function asked(allowed: Wg['allowed']): Promise<number> {
   const lookout = startLookout({
     kernel: { ...fake, wg },
     plan: () => PLAN,
+    untouched: () => {
+      const well = untouched();
+      if (!well) looks += 1;
+      return well;
+    },
     mark: () => {
       marks += 1;
     },
     lookMs: 1,
   });
-  while (looks < 3) await sleep(2);
+  for (const end = performance.now() + 5_000; looks < enough && performance.now() < end; ) await sleep(2);
   lookout.stop();
   return marks;
 }
@@ -47,6 +52,29 @@ test('none while all is as planned, or where there is no device, of which passes
 
 test('one where a peer is missing', async () => {
   assert.ok((await asked(async () => new Map())) > 0);
+});
+
+test('one where a file of the CNI plugin is not as it was left', async () => {
+  assert.ok(
+    (await asked(
+      async () => AS_PLANNED,
+      () => false,
+    )) > 0,
+  );
+});
+
+test('no fourth at once where three did not help, but for something else', async () => {
+  let looks = 0;
+  const spoilt = () => ++looks > 6;
+  assert.equal(
+    await asked(
+      async () => AS_PLANNED,
+      () => false,
+      8,
+    ),
+    3,
+  );
+  assert.equal(await asked(async () => new Map(), spoilt, 12), 6);
 });
 
 test('one where the engine hangs: nothing else may happen on this node that would bring it', async () => {
