@@ -126,8 +126,8 @@ export async function runAgent({
     beforeWire: async lease => policy === undefined || (await policy.guard(lease).catch(tryLater)),
     beforeAnswer: async lease => policy?.admit(lease).catch(tryLater),
     mended: (kind, count) => pass.noteMended({ [kind]: count }),
+    parted: () => policy?.mark(),
     released: ips => {
-      policy?.mark();
       void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));
     },
   });

@@ -140,11 +140,27 @@ async function plugSurely(kernel: LinuxKernel, wish: Wish, tries = TRIES): Promi
 }
 
 /**
+ * By the agent's own socket, and before the port is open: what passes it is looked up there. A program that ends closes
+ * its socket for tables, and where somebody has just deleted elements the kernel lets it wait for many milliseconds
+ * until nobody looks at them any more (nft_rcv_nl_event).
+ */
+const admitFrames = (kernel: LinuxKernel, lease: Lease): Promise<void> =>
+  kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add'));
+
+async function guard(kernel: LinuxKernel, { lease, guarding }: Wish): Promise<boolean> {
+  const [guarded] = await together(guarding, admitFrames(kernel, lease));
+  return guarded;
+}
+
+/**
  * Makes the wire; resolves to the default routes that the pod has by it. On rejection something may be half made: call
  * `detach`; but not where the error is CODES.exists, since then nothing was made and the links are another's.
  */
-export const attach = (kernel: LinuxKernel, wish: Wish): Promise<readonly Cidr[]> =>
-  Promise.race([plugSurely(kernel, wish), wish.pod.lost]);
+export function attach(kernel: LinuxKernel, wish: Wish): Promise<readonly Cidr[]> {
+  const guarding = guard(kernel, wish);
+  guarding.catch(() => {});
+  return Promise.race([plugSurely(kernel, { ...wish, guarding }), wish.pod.lost]);
+}
 
 /** Elements one by one where it must be: that one is missing must not keep the others. */
 export async function dropElements(kernel: LinuxKernel, changes: readonly ElementChange[]): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { getSystemErrorName } from 'node:util';
-import { BRIDGE_MAC, NFT_TABLE } from '../constants.ts';
+import { BRIDGE_MAC } from '../constants.ts';
 import { familyOf, hostCidr } from '../ip.ts';
 import { addAddress } from '../platform/linux/addr.ts';
 import { isExists } from '../platform/linux/errors.ts';
@@ -17,7 +17,6 @@ import { addRoute, replaceRoute } from '../platform/linux/route.ts';
 import type { Rtnl } from '../platform/linux/rtnl.ts';
 import { lookRunning, untilLocal } from '../platform/linux/running.ts';
 import type { Cidr, Ip } from '../types.ts';
-import { podElements } from './antispoof.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Lease } from './lease.ts';
 import { ANY, gatewayFor, podNeighbours, podRoutes } from './plumb.ts';
@@ -135,8 +134,6 @@ export function composeWiring(
   const to = kernel.gather();
   const host = [
     keepOutOfIpv6(to, lease.link),
-    // Before the port is open: what passes it is looked up there.
-    to.elements('bridge', NFT_TABLE, podElements(lease, 'add')),
     openPort(to.host, outside),
     leadToPod(to.host, lease, gateways, outside),
   ];

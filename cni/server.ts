@@ -55,7 +55,9 @@ export type CniOptions = {
   readonly served?: (verb: string, ms: number, code: number) => void;
   /** What a foreign hand undid was put back. */
   readonly mended?: VerbDeps['mended'];
-  /** Addresses that have no holder any more. */
+  /** An attachment is no more: at once. */
+  readonly parted?: () => void;
+  /** Addresses that have no holder any more, up to half a second later. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
 
@@ -206,7 +208,10 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     readyMarker: options.readyMarker,
     beforeWire: options.beforeWire ?? (async () => options.beforeAnswer === undefined),
     beforeAnswer: options.beforeAnswer ?? (async () => {}),
-    released: releases.add,
+    released: ips => {
+      options.parted?.();
+      releases.add(ips);
+    },
     mended: options.mended ?? (() => {}),
   };
   const counters = newCounters(options.served ?? (() => {}));

@@ -47,7 +47,6 @@ export const encodeResult = (exit: number, stdout: string): Buffer =>
 const KINDS: Readonly<Record<StepKind, string>> = {
   pod: 'n',
   host: 'h',
-  tables: 'f',
   sysctl: 'w',
   hostSysctl: 'W',
   podLook: 'l',

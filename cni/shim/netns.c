@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-int sockets[SOCKETS] = {-1, -1, -1};
+int sockets[SOCKETS] = {-1, -1};
 int settings[2][2] = {{-1, -1}, {-1, -1}};
 static int own_fd;                 /* our own namespace, or -errno; 0 where nobody has looked */
 static int pod_fd = -1;            /* the pod's namespace */
@@ -58,7 +58,6 @@ static void open_settings(int of_pod) {
 void open_sockets(void) {
   if (sockets[HOST] >= 0 || own_fd <= 0) return;
   sockets[HOST] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  sockets[TABLES] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
   open_settings(0);
   if (go(1) == 0) sockets[POD] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   open_settings(1);

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Netlink sockets: of the pod's kernel, of the host's, and of the host's nftables. */
-enum { POD, HOST, TABLES, SOCKETS };
+/* Netlink sockets: of the pod's kernel and of the host's. */
+enum { POD, HOST, SOCKETS };
 
 /* -1 each, until they are opened. */
 extern int sockets[SOCKETS];

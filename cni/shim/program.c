@@ -80,7 +80,7 @@ static int is_question(char kind, size_t len) {
 
 /* Its answers, or 4 bytes with 0 or -errno; how many bytes. */
 static size_t do_step(char kind, char *data, size_t len, char *answer, size_t room) {
-  int target = kind == 'h' || kind == 'L' ? HOST : kind == 'f' ? TABLES : POD;
+  int target = kind == 'h' || kind == 'L' ? HOST : POD;
   int32_t errors = 0;
   if (sockets[target] < 0) errors = -EBADF;
   else if (kind == 'w' || kind == 'W') errors = write_sysctl(kind == 'w', data, len);

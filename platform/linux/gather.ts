@@ -1,15 +1,13 @@
 /**
- * Changes that are gathered instead of sent: netlink messages, sysctls and set elements in one
+ * Changes that are gathered instead of sent: netlink messages and sysctls in one
  * list of steps, which whoever owns the sockets works off without a pause between them. The verbs
  * are the usual ones, each with a promise of its own; the answers come for all at once.
  */
 import { getSystemErrorName } from 'node:util';
 import { LinuxError } from './errors.ts';
-import { elementRuns, encodeBatch } from './nfset.ts';
 import type { Rtnl } from './rtnl.ts';
-import type { ElementChange, NftFamily } from './types.ts';
 
-export type StepKind = 'pod' | 'host' | 'tables' | 'sysctl' | 'hostSysctl' | 'podLook' | 'hostLook' | 'until';
+export type StepKind = 'pod' | 'host' | 'sysctl' | 'hostSysctl' | 'podLook' | 'hostLook' | 'until';
 
 /** What is asked, and which byte of the answer must be what for it to count as granted. */
 type Question = (
@@ -33,8 +31,6 @@ export type Gathering = {
   readonly sysctl: (path: string, value: string) => Promise<number>;
   /** The same below the host's. */
   readonly hostSysctl: (path: string, value: string) => Promise<number>;
-  /** Set elements of a table of the host, all or nothing. */
-  readonly elements: (family: NftFamily, table: string, changes: readonly ElementChange[]) => Promise<void>;
   /** Asks the pod's kernel again and again, for a second, until the answer is as wanted. */
   readonly until: Question;
   /** Asks once. */
@@ -155,16 +151,6 @@ export function newGathering(): Gathering {
     close: () => {},
   });
 
-  const elements: Gathering['elements'] = async (family, table, changes) => {
-    if (changes.length === 0) return;
-    const step = stepFor('tables', true);
-    const runs = elementRuns(changes);
-    step.parts.push(encodeBatch(family, table, runs, seq));
-    const numbers = runs.map((_, n) => seq + 1 + n);
-    seq += runs.length + 2;
-    await Promise.all(numbers.map(number => wait(step, number, 'nft set elements')));
-  };
-
   const finish = (step: Open, answers: Buffer | undefined): void => {
     if (answers?.length === 4) {
       const errno = answers.readInt32BE();
@@ -205,7 +191,6 @@ export function newGathering(): Gathering {
     host: rtnl('host'),
     sysctl: write('sysctl'),
     hostSysctl: write('hostSysctl'),
-    elements,
     until: question('until'),
     podLook: question('podLook'),
     hostLook: question('hostLook'),

@@ -53,7 +53,6 @@ function fused(kernel: LinuxKernel, fuse: Fuse): LinuxKernel {
         pod: guarded('pod', to.pod),
         host: guarded('host', to.host),
         sysctl: guard('sysctl', to.sysctl),
-        elements: guard('elements', to.elements),
         until: guard('until', to.until),
       };
     },
