@@ -1,7 +1,8 @@
 /** ADD, from request to result; whatever fails on the way is undone. */
 import { familyOf } from '../ip.ts';
 import type { Cidr, Ip } from '../types.ts';
-import { attach, detach } from './attach.ts';
+import { podElements } from './antispoof.ts';
+import { attach, detach, dropElements } from './attach.ts';
 import type { Ends } from './compose.ts';
 import { del, free } from './del.ts';
 import { CniError, CODES } from './errors.ts';
@@ -54,7 +55,9 @@ async function clearEarlier(deps: VerbDeps, request: Request, head: HeadStart | 
 async function undo(deps: VerbDeps, lease: Lease, error: unknown): Promise<void> {
   try {
     await deps.ports.withdraw(lease);
-    if (!(error instanceof CniError && error.code === CODES.exists)) await detach(deps.kernel, lease);
+    if (error instanceof CniError && error.code === CODES.exists)
+      await dropElements(deps.kernel, podElements(lease, 'delete'));
+    else await detach(deps.kernel, lease);
     await deps.limiter.remove(lease);
     deps.book.release(lease, deps.now());
   } catch (trouble) {

@@ -7,7 +7,15 @@ import { untilRunning } from '../platform/linux/running.ts';
 import type { ElementChange } from '../platform/linux/types.ts';
 import type { Cidr, Ip } from '../types.ts';
 import { podElements } from './antispoof.ts';
-import { acceptRa, composeLinks, composeWiring, type Links, leadToPod, type Wiring } from './compose.ts';
+import {
+  acceptRa,
+  answersOf,
+  composeLinks,
+  composeWiring,
+  type Links,
+  leadToPod,
+  type Wiring,
+} from './compose.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Lease } from './lease.ts';
 import type { PodSide } from './session.ts';
@@ -66,10 +74,10 @@ export async function giveUp(kernel: LinuxKernel, pod: PodSide, links: Links, na
   if (link?.index === links.outside) await kernel.links.remove(name);
 }
 
-/** Composed and begun before; `frame` is what the binary gets for the wiring. */
+/** Links that were begun before, and what was composed for them. */
 export type Prepared = {
   readonly links: Links;
-  readonly wiring?: { readonly wiring: Wiring; readonly frame: Buffer };
+  readonly wiring?: Wiring;
 };
 
 export type Wish = {
@@ -89,25 +97,24 @@ function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): 
   return links;
 }
 
-function freshWiring(kernel: LinuxKernel, { lease, gateways }: Wish, links: Links) {
-  const wiring = composeWiring(kernel, lease, gateways, links);
-  return { wiring, frame: encodeProgram(wiring.to.take()) };
-}
-
 /**
  * All that a pod has in the kernel, in one program of the binary's; the routes that the pod has got. The kernel needs
- * longer for the links than we for the rest, so the binary begins with them at once.
+ * longer for most of it than we for its guard, so the binary begins at once; only the host's end is opened last.
  */
 async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<readonly Cidr[]> {
-  const { pod, prepared, guarding, meanwhile } = wish;
+  const { pod, lease, gateways, prepared, guarding, meanwhile } = wish;
   const links = prepared?.links ?? freshLinks(kernel, wish, bridge);
-  const { wiring, frame } = prepared?.wiring ?? freshWiring(kernel, wish, links);
+  const wiring = prepared?.wiring ?? composeWiring(kernel, lease, gateways, links);
+  const parts = [links.to, wiring.to];
+  const [shut, open] = wiring.frames;
+  pod.begin(shut);
   // Of a call whose binary has gone nothing must be kept: it is undone.
   const guarded = await Promise.race([pod.lost, guarding]).catch(async error => {
-    await together(pod.run([links.to], encodeProgram([])), links.made);
+    await Promise.allSettled([pod.run(parts, encodeProgram([])), ...answersOf(wiring)]);
+    await links.made;
     throw error;
   });
-  const ran = pod.run([links.to, wiring.to], frame);
+  const ran = pod.run(parts, open);
   const kept = (async () => meanwhile(guarded))();
   // The first refusal is the reason for the others.
   const { routes, running, others } = wiring;
@@ -154,7 +161,7 @@ async function guard(kernel: LinuxKernel, { lease, guarding }: Wish): Promise<bo
 
 /**
  * Makes the wire; resolves to the default routes that the pod has by it. On rejection something may be half made: call
- * `detach`; but not where the error is CODES.exists, since then nothing was made and the links are another's.
+ * `detach`; but not where the error is CODES.exists, since then there are no links but another's: `dropElements`.
  */
 export function attach(kernel: LinuxKernel, wish: Wish): Promise<readonly Cidr[]> {
   const guarding = guard(kernel, wish);

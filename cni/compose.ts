@@ -20,6 +20,7 @@ import type { Cidr, Ip } from '../types.ts';
 import { CniError, CODES } from './errors.ts';
 import type { Lease } from './lease.ts';
 import { ANY, gatewayFor, podNeighbours, podRoutes } from './plumb.ts';
+import { encodeProgram } from './wire.ts';
 
 /** What must be known of a wire before anything else of its pod is. */
 export type Ends = Pick<Lease, 'link' | 'ifname' | 'mtu' | 'hostMac' | 'podMac'>;
@@ -36,6 +37,8 @@ export type Links = {
 /** All but the links. */
 export type Wiring = {
   readonly to: Gathering;
+  /** What the binary gets: all that is done while the host's end is down, and what opens it. */
+  readonly frames: readonly [Buffer, Buffer];
   /** Default routes that the pod has got by it. */
   readonly routes: Promise<readonly Cidr[]>;
   /** Whether the host's end and the pod's carry packets. */
@@ -132,16 +135,25 @@ export function composeWiring(
   { inside, outside }: Links,
 ): Wiring {
   const to = kernel.gather();
-  const host = [
-    keepOutOfIpv6(to, lease.link),
-    openPort(to.host, outside),
-    leadToPod(to.host, lease, gateways, outside),
-  ];
+  const shut = keepOutOfIpv6(to, lease.link);
   const routes = wirePodSide(to, lease, gateways, inside);
+  const first = encodeProgram(to.take(), 'b');
+  const open = [openPort(to.host, outside), leadToPod(to.host, lease, gateways, outside)];
   const running = [
     lookRunning(to.hostLook, outside, lease.link),
     lookRunning(to.podLook, inside, lease.ifname),
   ] as const;
   const there = lease.ips.filter(ip => familyOf(ip) === 6).map(ip => untilLocal(to, ip));
-  return { to, routes, running, others: [...host, ...there] };
+  const others = [shut, ...open, ...there];
+  const wiring: Wiring = { to, frames: [first, encodeProgram(to.take())], routes, running, others };
+  // It may be given up before anybody waits.
+  for (const answer of answersOf(wiring)) answer.catch(() => {});
+  return wiring;
 }
+
+/** All that is answered of it. */
+export const answersOf = ({ routes, running, others }: Wiring): readonly Promise<unknown>[] => [
+  routes,
+  ...running,
+  ...others,
+];

@@ -8,7 +8,7 @@
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { Ip } from '../types.ts';
 import { beginLinks, giveUp, knownBridge, type Prepared } from './attach.ts';
-import { composeLinks, composeWiring, type Ends, type Links, type Wiring } from './compose.ts';
+import { answersOf, composeLinks, composeWiring, type Ends, type Links, type Wiring } from './compose.ts';
 import { type Lease, leaseKey } from './lease.ts';
 import { linkName, randomMac } from './plumb.ts';
 import type { PodSide, Session } from './session.ts';
@@ -32,13 +32,11 @@ type Shape = {
   readonly gateways: readonly Ip[];
 };
 
-type Framed<T> = { readonly made: T; readonly frame: Buffer };
-
 type Spare = {
   readonly shape: Shape;
   readonly macs: Pick<Ends, 'hostMac' | 'podMac'>;
-  readonly links: Framed<Links>;
-  readonly wiring: (Framed<Wiring> & { readonly ips: readonly Ip[] }) | undefined;
+  readonly links: { readonly made: Links; readonly frame: Buffer };
+  readonly wiring: { readonly made: Wiring; readonly ips: readonly Ip[] } | undefined;
 };
 
 /** By then the binary has all it needs of us. */
@@ -63,15 +61,9 @@ function composeSpare({ kernel, book }: VerbDeps, shape: Shape): Spare {
     shape,
     macs: ends,
     links: { made: links, frame: encodeProgram(links.to.take(), 'b') },
-    wiring: wiring && { made: wiring, frame: encodeProgram(wiring.to.take()), ips },
+    wiring: wiring && { made: wiring, ips },
   };
 }
-
-const messagesOf = ({ routes, running, others }: Wiring): readonly Promise<unknown>[] => [
-  routes,
-  ...running,
-  ...others,
-];
 
 const isLike = (a: Shape, b: Shape): boolean =>
   a.podFd === b.podFd &&
@@ -97,7 +89,7 @@ function leaveSpare(deps: VerbDeps, shape: Shape): void {
       if (spares.get(deps.kernel) === spare) spares.delete(deps.kernel);
     };
     // A message that could not be composed is missing in it.
-    for (const message of [spare.links.made.made, ...(spare.wiring ? messagesOf(spare.wiring.made) : [])])
+    for (const message of [spare.links.made.made, ...(spare.wiring ? answersOf(spare.wiring.made) : [])])
       message.catch(drop);
   } catch (error) {
     deps.log.debug({ error: String(error) }, 'the next pod’s messages cannot be composed beforehand');
@@ -126,8 +118,8 @@ function begin(deps: VerbDeps, pod: PodSide, shape: Shape, link: string): HeadSt
     taken = true;
     const ready = spare?.wiring;
     if (ready?.ips.join() !== lease.ips.join()) return { links };
-    rename(ready.frame, link);
-    return { links, wiring: { wiring: ready.made, frame: ready.frame } };
+    for (const frame of ready.made.frames) rename(frame, link);
+    return { links, wiring: ready.made };
   };
   return {
     ends,

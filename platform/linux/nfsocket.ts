@@ -22,6 +22,10 @@ const TIMEOUT_MS = 5_000;
 /** Elements of one batch: well under the 212,992 bytes that a socket's send buffer has by default. */
 const BATCH_LIMIT = 2_000;
 
+/** Elements of a batch beside which others may be under way: those of a pod are a dozen. */
+const SMALL = 64;
+const SMALL_AT_ONCE = 8;
+
 const failed = (code: string, cause?: unknown): LinuxError =>
   new LinuxError(code, `nft set elements: ${code}`, cause);
 
@@ -95,9 +99,10 @@ export function openSetElements(): SetElements {
     });
   };
 
-  // One after the other: a refusal repeats the whole batch, and two might overflow the receive buffer.
-  const limit = limited(1);
+  // A refusal repeats the whole batch, so that two large ones might overflow the receive buffer.
+  const [small, large] = [limited(SMALL_AT_ONCE), limited(1)];
   const change: SetElements['change'] = async (family, table, changes) => {
+    const limit = changes.length <= SMALL ? small : large;
     for (const runs of batchesOf(elementRuns(changes))) await limit(() => send(family, table, runs));
   };
   return { change, close: () => socket.close() };
