@@ -75,7 +75,10 @@ export async function traces(at: Namespace): Promise<Traces> {
     .flatMap(name => leaseAt(`${root}${LEASE_DIR}/${name}`));
   const files = [
     ...names.filter(name => name.startsWith('.')),
-    ...filesIn(`${root}${DEL_QUEUE_DIR}`).map(name => `queued ${name}`),
+    // What a killed agent wrote by half is dropped after a minute, and of no weight until then.
+    ...filesIn(`${root}${DEL_QUEUE_DIR}`)
+      .filter(name => !name.startsWith('.'))
+      .map(name => `queued ${name}`),
   ];
   return { leases, files, ...(await kernelTraces(at)) };
 }
