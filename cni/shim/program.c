@@ -20,7 +20,9 @@
 #include "netns.h"
 #include "weft-cni.h"
 
-#define LOOKS 2000                 /* half a millisecond apart: a second */
+#define EAGER_LOOKS 10             /* 20 µs apart */
+#define BRISK_LOOKS 1000           /* half a millisecond apart */
+#define LOOKS 2900                 /* the others 5 ms apart: ten seconds, since on a busy board workers of the kernel are slow */
 #define ROOM (1 << 18)
 #define ROOM_OF_A_STEP (1 << 16)
 
@@ -61,11 +63,15 @@ static int is_as_wanted(const unsigned char *want, const char *answer, size_t le
   return len > offset && (unsigned char)answer[offset] == want[2];
 }
 
+static long pause_ns(long tries) {
+  return tries < EAGER_LOOKS ? 20000 : tries < BRISK_LOOKS ? 500000 : 5000000;
+}
+
 /* Asks so many times at most, until the answer is as wanted: a worker of the kernel's may be about to make it so. */
 static size_t ask(int netlink, const char *data, size_t len, char *answer, size_t room, long looks) {
   size_t have = 0;
   for (long tries = 0; tries < looks; tries++) {
-    struct timespec pause = {0, tries < 10 ? 20000 : 500000};
+    struct timespec pause = {0, pause_ns(tries)};
     if (tries > 0) nanosleep(&pause, NULL);
     if (send(netlink, data + 3, len - 3, 0) < 0) break;
     have = answers(netlink, answer, room);

@@ -31,7 +31,7 @@ export type Gathering = {
   readonly sysctl: (path: string, value: string) => Promise<number>;
   /** The same below the host's. */
   readonly hostSysctl: (path: string, value: string) => Promise<number>;
-  /** Asks the pod's kernel again and again, for a second, until the answer is as wanted. */
+  /** Asks the pod's kernel again and again, for ten seconds, until the answer is as wanted. */
   readonly until: Question;
   /** Asks once. */
   readonly podLook: Question;

@@ -73,5 +73,5 @@ export async function untilLocal({ until }: Pick<Gathering, 'until'>, ip: Ip): P
   const payload = [head, attr(RTA_DST, ipToBytes(ip))];
   const message = await until(TYPE_OFFSET, RTN_LOCAL, `look up ${ip}`, RTM.getRoute, payload);
   if (message?.readUInt8(7) !== RTN_LOCAL)
-    throw new LinuxError('ETIMEDOUT', `address ${ip} is there but takes nothing in after a second`);
+    throw new LinuxError('ETIMEDOUT', `address ${ip} is there but takes nothing in after ten seconds`);
 }
