@@ -4,6 +4,7 @@ import { duration } from '../mesh/reasons.ts';
 import type { PeerStatus } from '../mesh/status.ts';
 import { features } from './features.ts';
 import { ok, worstFirst } from './grades.ts';
+import { hands } from './hands.ts';
 import type { Check, NodeFacts } from './types.ts';
 
 function parts({ status }: NodeFacts): readonly Check[] {
@@ -252,6 +253,7 @@ export const checks = (facts: NodeFacts): readonly Check[] =>
     ...facts.status.host.findings.map(
       ({ id, severity, what, cure }): Check => ({ id, grade: severity, what, cure }),
     ),
+    ...hands(facts),
     ...others(facts),
     ...addresses(facts),
     ...runtime(facts),

@@ -38,6 +38,7 @@ const status = (change: Readonly<Record<string, unknown>> = {}): StatusReport =>
     excluded: [],
     warnings: [],
     host: { findings: [] },
+    mended: { peers: 2 },
     cni: { leftovers: [], otherConfigs: { earlier: [], later: [] }, pools: [pool(7)] },
     ...change,
   }) as unknown as StatusReport;
@@ -155,6 +156,7 @@ const stories: Readonly<Record<string, Change<NodeFacts>>> = {
   'a full podCIDR': {
     status: status({ cni: { leftovers: [], otherConfigs: { earlier: [], later: [] }, pools: [pool(253)] } }),
   },
+  'a network daemon that manages every link': { status: status({ mended: { routes: 4, pods: 2 } }) },
   'no admission policy': { guarded: false },
   'no kube-proxy': { proxyMode: undefined },
 };

@@ -5,9 +5,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import type { Check, Diagnosis } from '../../doctor/types.ts';
 import type { Finding } from '../../host/types.ts';
 import { type Lab, type Member, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here, type Namespace, newMounts } from '../lab/namespace.ts';
+import { program } from '../lab/node.ts';
 import { addPod, type Pod } from '../lab/runtime.ts';
 import { LAB } from '../lab/underlay.ts';
 import { until } from '../lab/wait.ts';
@@ -46,19 +48,21 @@ const layers = (dir: string, root: string): string =>
     'mount --make-rprivate /',
     ...['usr', 'etc', 'var'].flatMap(part => {
       for (const kind of ['upper', 'work']) mkdirSync(join(dir, kind, part), { recursive: true });
-      const lower = [join(root, part), `/${part}`].filter(folder => existsSync(folder)).join(':');
+      const lower = [...(root === '' ? [] : [join(root, part)]), `/${part}`]
+        .filter(folder => existsSync(folder))
+        .join(':');
       return `mount -t overlay overlay -o lowerdir=${lower},upperdir=${dir}/upper/${part},workdir=${dir}/work/${part} /${part}`;
     }),
     // Of this network. Read-only tells daemons that no udev is here.
     'mount -t sysfs -o ro sysfs /sys',
   ].join(' && ');
 
-export async function startBeside(program: Unpacked): Promise<Beside> {
+export async function startBeside({ root }: Unpacked): Promise<Beside> {
   const lab = await startLab();
   const [a, b] = await Promise.all([lab.join(1), lab.join(2)]);
   await Promise.all([untilInstalled(a), untilInstalled(b)]);
   const [podA, podB] = await Promise.all([addPod(a, 'poda'), addPod(b, 'podb')]);
-  const host = await newMounts(a.namespace, layers(join(lab.dir, 'beside'), program.root));
+  const host = await newMounts(a.namespace, layers(join(lab.dir, 'beside'), root));
   const children: ChildProcess[] = [spawn(process.execPath, ['-e', SERVER], { stdio: 'ignore' })];
   for (const { namespace } of [a, podA, podB])
     children.push(namespace.start([process.execPath, '-e', SERVER]));
@@ -168,6 +172,16 @@ export async function findings({ a }: Beside): Promise<readonly Finding[]> {
   };
   return status?.host.findings ?? [];
 }
+
+/** What the doctor of `a` says of one thing. */
+export async function check({ a }: Beside, id: string): Promise<Check | undefined> {
+  const said = await a.namespace.run([process.execPath, ...program(), 'get', '/doctor']);
+  return (JSON.parse(said) as Diagnosis).checks.find(one => one.id === id);
+}
+
+/** How many things of each kind the agent of `a` has put back. */
+export const mended = async ({ a }: Beside): Promise<Readonly<Record<string, number>>> =>
+  (await a.status())?.mended ?? {};
 
 export const finding = (beside: Beside, id: string, severity?: Finding['severity']): Promise<Finding> =>
   until(
