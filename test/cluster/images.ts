@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { targetFolder } from './build.ts';
+import { isBuilt, targetFolder } from './build.ts';
 import { cacheRoot, digest } from './layout.ts';
 import { type ImageSpec, writeImage } from './oci.ts';
 import { must, run } from './process.ts';
@@ -26,6 +26,10 @@ export const AGNHOST_IMAGE = 'localhost/weft-test/agnhost:2';
 
 /** The same with dig and getent, which Kubernetes' own tests ask DNS with. */
 export const E2E_IMAGE = 'localhost/weft-test/e2e:1';
+
+/** agnhost again, serving on the ports where the CRI's own tests look for a web server, in a pod and on the node. */
+export const WEB_IMAGE = 'localhost/weft-test/web:1';
+export const HOST_WEB_IMAGE = 'localhost/weft-test/hostweb:1';
 
 export const COREDNS_IMAGE = 'localhost/weft-test/coredns:1';
 
@@ -153,16 +157,43 @@ const addCertificate = async (rootfs: string): Promise<void> => {
   chmodSync(key, 0o644);
 };
 
+/** As those tests call wget. busybox' own, which Debian links statically, crashes before it sends anything. */
+const WGET = `#!/bin/sh
+limit=60
+while [ $# -gt 1 ]; do [ "$1" = -T ] && limit=$2; shift; done
+exec curl -gfsS -m "$limit" "$1"
+`;
+
+const addWget = (rootfs: string): void => {
+  const path = join(rootfs, 'bin', 'wget');
+  rmSync(path, { force: true });
+  writeFileSync(path, WGET, { mode: 0o755 });
+};
+
 /** Archive of what Kubernetes' own tests run; the agnhost target must be built. Without dig where there is none. */
 export const ensureE2eImage = (): Promise<string> => {
   const spec = { name: E2E_IMAGE, entrypoint: ['/agnhost'], arguments: ['pause'] };
-  const tools = hasDig() ? E2E_TOOLS : [];
-  return ensureImage(spec, [targetFolder('agnhost'), ...tools], async rootfs => {
+  const tools = [...(hasDig() ? E2E_TOOLS : []), 'conntrack'];
+  // Upstream's agnhost has it within reach, and tests of DNS make servers of it.
+  const coredns = isBuilt('coredns') ? [join(targetFolder('coredns'), 'coredns')] : [];
+  return ensureImage(spec, [targetFolder('agnhost'), ...tools, ...coredns], async rootfs => {
     await fillAgnhost(rootfs);
     for (const tool of tools) await addTool(rootfs, tool);
+    for (const program of coredns) copyInto(rootfs, program, '/coredns');
+    addWget(rootfs);
     await addCertificate(rootfs);
   });
 };
+
+/** Archives of the two web servers; the agnhost target must be built. */
+export const ensureWebImages = (): Promise<readonly string[]> =>
+  Promise.all(
+    [[WEB_IMAGE, 80] as const, [HOST_WEB_IMAGE, 12003] as const].map(([name, port]) => {
+      const args = ['netexec', `--http-port=${port}`, '--udp-port=-1'];
+      const spec = { name, entrypoint: ['/agnhost'], arguments: args };
+      return ensureImage(spec, [targetFolder('agnhost')], fillAgnhost);
+    }),
+  );
 
 /** Archive of CoreDNS, whose target must be built. */
 export const ensureDnsImage = (): Promise<string> => {

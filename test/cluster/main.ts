@@ -1,6 +1,7 @@
-/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | e2e FOCUS | logs PROGRAM: see README.md. */
+/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | e2e FOCUS | critest FOCUS | logs PROGRAM: see README.md. */
 import { parseArgs } from 'node:util';
 import { type Cluster, openCluster, startCluster } from './cluster.ts';
+import { runCritest } from './critest.ts';
 import { logTail } from './daemons.ts';
 import { runE2e } from './e2e.ts';
 import { DEFAULT_NAME, layout } from './layout.ts';
@@ -17,6 +18,8 @@ const USAGE = `usage: npm run cluster -- COMMAND
   import FILE…         import OCI archives on every node
   e2e FOCUS [--skip REGEXP] [--parallel N]
                        Kubernetes' own tests of networking whose names match, such as Netpol
+  critest FOCUS [--node NODE]
+                       the CRI's own tests whose names match, against a node's containerd
   logs PROGRAM         last lines of a log: kube-apiserver, node1.kubelet, node2.containerd …
 `;
 
@@ -123,6 +126,18 @@ const e2e = async (args: readonly string[]): Promise<number> => {
   return runE2e(running(), { focus, skip: values.skip, parallel, log: say });
 };
 
+const critest = async (args: readonly string[]): Promise<number> => {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { node: { type: 'string', default: 'node1' } },
+  });
+  const [focus] = positionals;
+  if (focus === undefined)
+    throw new Error('critest: which tests? For instance: npm run cluster -- critest Networking');
+  return runCritest(running(), values.node, focus, say);
+};
+
 const showLog = (role: string): number => {
   console.log(logTail(layout(name), role, 200));
   return 0;
@@ -135,6 +150,7 @@ const dispatch = async ([command, ...args]: readonly string[]): Promise<number> 
   if (command === 'exec') return (await running().exec(args[0] ?? '', args.slice(1), PASS_THROUGH)).code;
   if (command === 'import') return importAll(args);
   if (command === 'e2e') return e2e(args);
+  if (command === 'critest') return critest(args);
   if (command === 'logs') return showLog(args[0] ?? 'kube-apiserver');
   console.error(USAGE);
   return command === '--help' ? 0 : 2;

@@ -1,5 +1,8 @@
-/** Modules of ours: `own` with programs, `e2e` with a package of tests, `flannel` with flannel's daemon, `libcni` with a small runtime. */
-export type OwnModule = 'own' | 'e2e' | 'flannel' | 'libcni';
+/**
+ * Modules of ours: `own` with programs, `e2e` and `critest` with packages of tests, `flannel` with flannel's daemon,
+ * `libcni` with a small runtime.
+ */
+export type OwnModule = 'own' | 'e2e' | 'critest' | 'flannel' | 'libcni';
 
 /**
  * What the cluster is made of. A target is one call of the Go compiler; its key is made of everything below
@@ -9,7 +12,7 @@ export type Target = {
   readonly name: string;
   /** What it is built from: a module of our own, or a published one at a version. */
   readonly source: OwnModule | { readonly module: string; readonly version: string };
-  /** Packages to build; for a published module relative to it. */
+  /** Programs to build; for a published module relative to it. */
   readonly packages: readonly string[];
   readonly ldflags: string;
   /** The module's tests as a program of this name, too. */
@@ -27,6 +30,7 @@ const CNITOOL = 'v1.3.1';
 const WIREGUARD_GO = 'v0.0.0-20260522210424-ecfc5a8d5446';
 const COREDNS = 'v1.15.0';
 const HELM = 'v3.22.0';
+const CRI_TOOLS = 'v1.37.0';
 
 /** Without these every component calls itself v0.0.0-master, and version skew checks go astray. */
 const kubernetesVersion = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].flatMap(path => [
@@ -96,6 +100,10 @@ export const targets = {
     ...published('wireguard-go', 'golang.zx2c4.com/wireguard', WIREGUARD_GO),
     rename: { wireguard: 'wireguard-go' },
   },
+  /** What operators call a node's runtime with, past the kubelet. */
+  crictl: published('crictl', 'sigs.k8s.io/cri-tools', CRI_TOOLS, ['cmd/crictl']),
+  /** The CRI's own tests of a runtime. */
+  critest: { name: 'critest', packages: [], source: 'critest', ldflags: '-s -w', tests: 'critest' },
   helm: published('helm', 'helm.sh/helm/v3', HELM, ['cmd/helm']),
   coredns: published('coredns', 'github.com/coredns/coredns', COREDNS),
 } as const satisfies Readonly<Record<string, Target>>;

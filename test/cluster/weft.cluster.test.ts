@@ -1,5 +1,6 @@
 /** weft on a real Kubernetes, whose kube-proxy works by nftables. */
 import { onWeft } from './weft/bed.ts';
+import { cri } from './weft/cri.ts';
 import { policies } from './weft/policy.ts';
 import { reach } from './weft/reach.ts';
 import { reboot } from './weft/reboot.ts';
@@ -18,6 +19,7 @@ onWeft('weft on a real Kubernetes', { name: 'weft-cluster-weft' }, [
   rights,
   workstation,
   runtime,
+  cri,
   trouble,
   // Last: the pods of its node have other processes afterwards.
   reboot,
