@@ -174,8 +174,7 @@ describe('from flannel on k3s to weft', { skip: unavailable ?? false }, () => {
   });
 
   it('carries all pods once all nodes have switched, and nothing of flannel is at work', async () => {
-    await switchNode('node2');
-    await switchNode('node3');
+    await Promise.all(['node2', 'node3'].map(switchNode));
     await untilMeshed(cluster, 60_000);
     await untilWays(ALL, 'weft to carry pods');
     for (const node of NODES) {
