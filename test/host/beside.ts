@@ -86,6 +86,9 @@ export async function startBeside({ root }: Unpacked): Promise<Beside> {
 export const typed = (on: Namespace, line: string): Promise<string> =>
   on.run(['sh', '-ec', line], { timeoutMs: 60_000 });
 
+/** Why there can be no system bus: its user is made when its package is installed, so that unpacking it would not do. */
+export const noBus = existsSync('/usr/bin/dbus-daemon') ? false : 'the Debian package dbus is not installed';
+
 /**
  * A system bus for the daemons of `host`, which answers once this resolves. Without PolicyKit, which the machine may
  * have and which knows nothing of these programs: they then ask who is root.
@@ -153,7 +156,7 @@ export const WHOLE: Reach = {
 };
 
 /** Rejects with what is otherwise. */
-export async function untilReach(beside: Beside, wanted: Reach, withinMs = 8_000): Promise<void> {
+export async function untilReach(beside: Beside, wanted: Reach, withinMs = 20_000): Promise<void> {
   let last: Reach = {};
   await until(
     'calls to come through',
@@ -187,5 +190,5 @@ export const finding = (beside: Beside, id: string, severity?: Finding['severity
   until(
     `the agent to say ${severity ?? ''} ${id}`,
     async () => (await findings(beside)).find(f => f.id === id && (severity ?? f.severity) === f.severity),
-    8_000,
+    20_000,
   );

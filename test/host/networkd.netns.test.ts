@@ -7,10 +7,10 @@ import { after, before, describe, test } from 'node:test';
 import { enterLab } from '../lab/reenter.ts';
 import { assertLossless, assertResumes } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
-import { type Beside, check, mended, reach, startBeside, startBus, typed, WHOLE } from './beside.ts';
+import { type Beside, check, mended, noBus, reach, startBeside, startBus, typed, WHOLE } from './beside.ts';
 
 const PROGRAM = '/lib/systemd/systemd-networkd';
-const missing = existsSync(PROGRAM) ? false : 'the Debian package systemd is not installed';
+const missing = existsSync(PROGRAM) ? noBus : 'the Debian package systemd is not installed';
 if (missing === false) await enterLab(import.meta.filename);
 
 /** From `systemd 252 (252.38-1)`. */
