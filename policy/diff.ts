@@ -3,10 +3,10 @@
  * fewer rules than both demand: chains are born complete, elements go before pods move and come
  * after. Pure.
  */
-import { familyOf } from '../ip.ts';
+import { compareIps, familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
 import { boxSets, setNames, setsAt, setsOf } from './elements.ts';
-import { FAMILIES, mapName, rulesOf, selfElement, selfName, tableOf, targetsOf } from './table.ts';
+import { FAMILIES, mapName, rulesOf, selfElement, selfName, tableOf } from './table.ts';
 import type {
   Chain,
   ChainId,
@@ -98,19 +98,32 @@ function compareOwn(changes: Changes, old: ReadonlySet<Ip>, now: ReadonlySet<Ip>
   for (const ip of now) if (!old.has(ip)) push(changes.added, selfName(familyOf(ip)), selfElement(ip));
 }
 
-function binds(
-  map: FixedSet,
-  old: ReadonlyMap<Ip, Target>,
-  now: ReadonlyMap<Ip, Target>,
-): readonly Operation[] {
-  const changed = [...new Set([...old.keys(), ...now.keys()])].filter(ip => old.get(ip) !== now.get(ip));
-  return changed.map(ip => ({ kind: 'bind', map, ip, from: old.get(ip), to: now.get(ip) }));
+type Targets = ReadonlyMap<Ip, Target>;
+
+/** Only what has changed is sorted: a node has hundreds of pods, and each of them comes alone. */
+function changedIps(old: Targets, now: Targets): readonly Ip[] {
+  const changed = [...now.keys()].filter(ip => old.get(ip) !== now.get(ip));
+  for (const ip of old.keys()) if (!now.has(ip)) changed.push(ip);
+  return changed.sort(compareIps);
 }
 
-const bindsOf = (direction: Direction, old: RuleSet, now: RuleSet): readonly Operation[] =>
-  FAMILIES.flatMap(family =>
-    binds(mapName(direction, family), targetsOf(old[direction], family), targetsOf(now[direction], family)),
+const bind = (map: FixedSet, ip: Ip, old: Targets, now: Targets): Operation => ({
+  kind: 'bind',
+  map,
+  ip,
+  from: old.get(ip),
+  to: now.get(ip),
+});
+
+const binds = (map: FixedSet, old: Targets, now: Targets): readonly Operation[] =>
+  changedIps(old, now).map(ip => bind(map, ip, old, now));
+
+function bindsOf(direction: Direction, { [direction]: old }: RuleSet, { [direction]: now }: RuleSet) {
+  const changed = changedIps(old, now);
+  return FAMILIES.flatMap(family =>
+    changed.filter(ip => familyOf(ip) === family).map(ip => bind(mapName(direction, family), ip, old, now)),
   );
+}
 
 const elements = (
   kind: 'addElements' | 'deleteElements',

@@ -44,7 +44,7 @@ export const rulesOf = (chain: Chain): readonly string[] => [
 ];
 
 /** Of one family, sorted. */
-export const targetsOf = (targets: ReadonlyMap<Ip, Target>, family: Family): ReadonlyMap<Ip, Target> =>
+const targetsOf = (targets: ReadonlyMap<Ip, Target>, family: Family): ReadonlyMap<Ip, Target> =>
   new Map([...targets].filter(([ip]) => familyOf(ip) === family).sort(([a], [b]) => compareIps(a, b)));
 
 const selfSet = (own: ReadonlySet<Ip>, family: Family): ReadonlySet<ElementText> =>
