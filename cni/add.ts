@@ -153,18 +153,18 @@ export async function add(
   try {
     const guarding = deps.beforeWire(lease);
     guarding.catch(() => {});
-    const meanwhile = (guarded: boolean): void => {
-      deps.book.keep(lease);
-      if (guarded && lease.ports === undefined && lease.limits === undefined)
-        session.promise(resultOf(request, lease, gateways, defaultRoutes(lease)));
-    };
+    const promise = (): string | undefined =>
+      lease.ports === undefined && lease.limits === undefined
+        ? resultOf(request, lease, gateways, defaultRoutes(lease))
+        : undefined;
     const routes = await attach(deps.kernel, {
       pod,
       lease,
       gateways,
       prepared: begun?.take(lease),
       guarding,
-      meanwhile,
+      meanwhile: () => deps.book.keep(lease),
+      promise,
     });
     const result = resultOf(request, lease, gateways, routes);
     if (session.answered()) return result;

@@ -88,7 +88,9 @@ export type Wish = {
   /** Until then the links are down: nothing of the pod's gets anywhere. Where it rejects, the wire is not made. */
   readonly guarding: Promise<boolean>;
   /** Done while the binary is at work, again with each try. Where it throws, the wire is not made. */
-  readonly meanwhile: (guarded: boolean) => void;
+  readonly meanwhile: () => void;
+  /** The call's result, if nothing else is left to do for it once it is guarded. */
+  readonly promise: () => string | undefined;
 };
 
 function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): Links {
@@ -102,23 +104,26 @@ function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): 
  * longer for most of it than we for its guard, so the binary begins at once; only the host's end is opened last.
  */
 async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<readonly Cidr[]> {
-  const { pod, lease, gateways, prepared, guarding, meanwhile } = wish;
+  const { pod, lease, gateways, prepared, guarding, meanwhile, promise } = wish;
   const links = prepared?.links ?? freshLinks(kernel, wish, bridge);
   const wiring = prepared?.wiring ?? composeWiring(kernel, lease, gateways, links);
   const parts = [links.to, wiring.to];
   const [shut, open] = wiring.frames;
   pod.begin(shut);
+  const done = (async () => {
+    meanwhile();
+    return guarding;
+  })();
   // Of a call whose binary has gone nothing must be kept: it is undone.
-  const guarded = await Promise.race([pod.lost, guarding]).catch(async error => {
+  const guarded = await Promise.race([pod.lost, done]).catch(async error => {
     await Promise.allSettled([pod.run(parts, encodeProgram([])), ...answersOf(wiring)]);
     await links.made;
     throw error;
   });
-  const ran = pod.run(parts, open);
-  const kept = (async () => meanwhile(guarded))();
+  const ran = pod.run(parts, open, guarded ? promise() : undefined);
   // The first refusal is the reason for the others.
   const { routes, running, others } = wiring;
-  const [, , got, hostRuns, podRuns] = await together(ran, links.made, routes, ...running, ...others, kept);
+  const [, , got, hostRuns, podRuns] = await together(ran, links.made, routes, ...running, ...others);
   // Kernels before 6.8 leave it to a worker.
   if (!(hostRuns && podRuns))
     await together(untilRunning(kernel.rt, links.outside), untilRunning(pod.rt, links.inside));

@@ -57,7 +57,7 @@ export type CniOptions = {
   readonly mended?: VerbDeps['mended'];
   /** An attachment is no more: at once. */
   readonly parted?: () => void;
-  /** Addresses that have no holder any more, up to half a second later. */
+  /** Addresses that have no holder any more, up to two seconds later. */
   readonly released?: (ips: readonly Ip[]) => void;
 };
 
@@ -174,7 +174,7 @@ async function carryOut(deps: VerbDeps): Promise<number> {
 }
 
 /** An address that is free rests long before it is used again, so its old connections are in no hurry. */
-const RELEASE_MS = 500;
+const RELEASE_MS = 2_000;
 
 /** CLOCK_MONOTONIC: the same for an agent and its successor. */
 const sinceBoot = (): number => Number(process.hrtime.bigint() / 1_000_000n);

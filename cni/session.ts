@@ -27,9 +27,11 @@ export type PodSide = {
   readonly begin: (frame: Buffer) => void;
   /**
    * The last part, after which all parts get their answers: `gatherings` are what was begun and this, in this order.
-   * Resolves when it is worked off, whatever came of it. Rejects with CniError.
+   * `promise` is the result of a call of which nothing is left to do but this: the binary prints it by itself where every
+   * step was granted, and otherwise waits for `finish`. Resolves when it is worked off, whatever came of it. Rejects
+   * with CniError.
    */
-  readonly run: (gatherings: readonly Gathering[], frame: Buffer) => Promise<void>;
+  readonly run: (gatherings: readonly Gathering[], frame: Buffer, promise?: string) => Promise<void>;
   /** Rejects when the binary is gone. */
   readonly lost: Promise<never>;
 };
@@ -41,11 +43,6 @@ export type Session = {
   /** The same where it needs no question; undefined also where it is not possible. */
   readonly entered: () => PodSide | undefined;
   readonly finish: (exit: number, stdout: string) => void;
-  /**
-   * Result of a call of which nothing is left to do but the program that was sent last: the binary prints it as soon as
-   * that is worked off, where every step was granted. Otherwise it waits for `finish`.
-   */
-  readonly promise: (stdout: string) => void;
   /** Whether the binary has got a promise that holds, and so needs no other answer. */
   readonly answered: () => boolean;
   /** Netlink bytes that the binary sends in the pod's namespace after it has answered. */
@@ -158,8 +155,9 @@ export function openSession(socket: Socket): Session {
   });
   socket.on('error', () => {});
   socket.on('close', () => {
-    end(gone());
-    lose(gone());
+    const error = gone();
+    end(error);
+    lose(error);
     close();
   });
   socket.setTimeout(REPLY_MS, () => socket.destroy());
@@ -179,10 +177,10 @@ export function openSession(socket: Socket): Session {
     if (socket.writable) socket.write(frame);
   };
 
-  const run: PodSide['run'] = async (gatherings, frame) => {
+  const run: PodSide['run'] = async (gatherings, frame, promise) => {
     const reply = expectSoon('P');
-    promised = false;
-    writeNow(frame);
+    promised = promise !== undefined;
+    writeNow(promise === undefined ? frame : Buffer.concat([frame, encodePromise(promise)]));
     try {
       let answers = decodeAnswers(await reply);
       for (const one of gatherings) {
@@ -224,11 +222,6 @@ export function openSession(socket: Socket): Session {
     return payload === undefined || decodeNumber(payload) < 0 || !knowsParts ? undefined : podSide(payload);
   };
 
-  const promise = (stdout: string): void => {
-    promised = true;
-    writeNow(encodePromise(stdout));
-  };
-
   const finish = (exit: number, stdout: string): void => {
     if (printed) socket.end();
     else if (socket.writable) socket.end(encodeResult(exit, stdout));
@@ -238,7 +231,6 @@ export function openSession(socket: Socket): Session {
     enter,
     entered,
     finish,
-    promise,
     answered: () => printed,
     afterwards: message => write(encodeFrame('x', message)),
     gone: () => !socket.writable,
