@@ -210,7 +210,7 @@ export async function runAgent({
     if (kind === 'filter' || kind === 'link') host.mark();
     // Other people's tables are nothing to a pass, and kube-proxy writes its own all the time.
     if (kind === 'filter') return;
-    if (kind !== 'wire') pass.news();
+    if (kind !== 'wire') pass.news(kind === 'nft' ? 'rules' : undefined);
     sweeping.mark();
     const ours = kind === 'wire' && performance.now() - servedAt < POD_NEWS_MS;
     (ours ? muchLater : later).mark();

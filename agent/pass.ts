@@ -49,8 +49,8 @@ export type PassDeps = {
 };
 
 export type Pass = {
-  /** Something has changed that is not only of pods. */
-  readonly news: () => void;
+  /** Something has changed that is not only of pods: `rules` in our nftables table. */
+  readonly news: (what?: 'rules') => void;
   /** A whole pass is due: after news, a failure, or long enough. Else the look at pods will do. */
   readonly due: () => boolean;
   /** For the runner: milliseconds until the next look, if any is due. Rejects where a step failed. */
@@ -155,6 +155,7 @@ async function applyMesh(
   deps: PassDeps,
   whereabouts: Whereabouts,
   { key, change: nextKey, accepted, rotated }: KeyOrder,
+  rulesUntouched: boolean,
 ): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
   const [links, addresses, routes] = await Promise.all([
@@ -169,7 +170,7 @@ async function applyMesh(
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
   const read = { facts, key, publication, sweep: synced, addresses, routes: routes.ours, ...change };
-  let outcome = await deps.mesh.reconcile(read);
+  let outcome = await deps.mesh.reconcile({ ...read, rulesUntouched });
   tellPeers(deps, change);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
@@ -213,6 +214,7 @@ export function newPass(deps: PassDeps): Pass {
   let runs = 0;
   let began: number | undefined;
   let fresh = true;
+  let rulesUntouched = false;
   let dueAt = Number.NEGATIVE_INFINITY;
   let wanted = '';
 
@@ -224,7 +226,9 @@ export function newPass(deps: PassDeps): Pass {
 
   const whole = async (): Promise<number | undefined> => {
     const order = await rotation.next();
-    outcome = await applyMesh(deps, whereabouts, order);
+    const untouched = rulesUntouched;
+    rulesUntouched = true;
+    outcome = await applyMesh(deps, whereabouts, order, untouched);
     leftovers = leftoverConfigs(deps.config.cniConfDir, deps.installation.others().earlier);
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
@@ -277,8 +281,9 @@ export function newPass(deps: PassDeps): Pass {
   const stuckFor = (): number => (began === undefined ? 0 : performance.now() - began);
   const report = { outcome: () => outcome, runs: () => runs, stuckFor, leftovers: () => leftovers };
   return {
-    news: () => {
+    news: what => {
       fresh = true;
+      if (what === 'rules') rulesUntouched = false;
     },
     due: () => fresh || performance.now() >= dueAt,
     run,

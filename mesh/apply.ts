@@ -15,15 +15,14 @@ import {
   nodeSysctls,
   type SysctlPlan,
 } from './links.ts';
-import { meshTable } from './nft.ts';
 import type { Round } from './rounds.ts';
 import type { RouteTable } from './routetable.ts';
 import type { MeshPlan } from './types.ts';
 import { peerChanges, peerRemovals } from './wgpeers.ts';
 
 /** The table of fail-closed rules; first of all, so that nothing is ever open. */
-export const applyRules = async (kernel: Kernel, plan: MeshPlan, memos: TableMemos): Promise<number> =>
-  Number(await ensureTable(kernel.nft, 'inet', NFT_TABLE, meshTable(plan), memos));
+export const applyRules = async (kernel: Kernel, text: string, memos: TableMemos): Promise<number> =>
+  Number(await ensureTable(kernel.nft, 'inet', NFT_TABLE, text, memos));
 
 const missing = (link: Link, state: LinkChange): LinkChange =>
   Object.fromEntries(

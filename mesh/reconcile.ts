@@ -21,6 +21,7 @@ import {
 import { deadEnds } from './deadends.ts';
 import { deferringTo } from './heirs.ts';
 import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from './mended.ts';
+import { meshTable } from './nft.ts';
 import { occupiedBy } from './occupied.ts';
 import { plan as makePlan } from './plan.ts';
 import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
@@ -54,6 +55,8 @@ export type MeshInput = {
   readonly elsewhere?: boolean;
   /** Of all links, as just read. */
   readonly addresses?: readonly Address[];
+  /** Nobody's hand was in our nftables table since the last pass, as far as the kernel's news tell. */
+  readonly rulesUntouched?: boolean;
   /** Our routes as just read. */
   readonly routes?: readonly Route[];
 };
@@ -115,6 +118,9 @@ const waiting = (plan: MeshPlan, reason: string): Outcome => ({
   again: undefined,
 });
 
+/** News may be lost, so the table is read so often without any. */
+const RULES_LOOK_MS = 30_000;
+
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
 export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   const table = openRouteTable(kernel);
@@ -125,6 +131,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
   /** Of the last pass, where all its steps succeeded. */
   let settled: MeshPlan | undefined;
+  /** The table as the kernel has it, and when that was seen. */
+  let rules: { readonly text: string; readonly at: number } | undefined;
   /** News of a move, kept until the peers have been set after it. */
   let [gone, away] = [false, false];
 
@@ -171,9 +179,20 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       return applied;
     };
 
+    /** Reading the table takes a program, and passes follow one another while others move. */
+    const applyTable = async (): Promise<number> => {
+      const text = meshTable(plan);
+      const fresh = rules !== undefined && Math.abs(now() - rules.at) < RULES_LOOK_MS;
+      if (input.rulesUntouched && fresh && rules?.text === text) return 0;
+      rules = undefined;
+      const changed = await applyRules(kernel, text, memos);
+      rules = { text, at: now() };
+      return changed;
+    };
+
     // A node with a new key waits for us, and cannot send meanwhile.
     if (!first && hasHeirs(plan, memory)) await step('peers', applyAllPeers);
-    await step('fail-closed rules', () => applyRules(kernel, plan, memos), 'rules');
+    await step('fail-closed rules', applyTable, 'rules');
     await step('unreachable routes', () => applyRoutes(kernel, table, plan, 'unreachable'), 'routes');
     await step('wireguard', async () => {
       lost = Number((await kernel.links.get(WG_LINK)) === undefined);

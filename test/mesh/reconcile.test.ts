@@ -6,6 +6,7 @@ import { BRIDGE, WG_LINK } from '../../constants.ts';
 import type { LinkSpec, Route } from '../../platform/linux/types.ts';
 import type { Cidr, Endpoint, Ip } from '../../types.ts';
 import { golden } from '../golden.ts';
+import { node } from './facts.ts';
 import { type Bed, idle, newBed, peerKey, THREE } from './reconciled.ts';
 
 describe('the first pass', () => {
@@ -58,6 +59,33 @@ describe('the first pass', () => {
 });
 
 describe('a pass that finds everything in place', () => {
+  const READ = 'nft -s list table inet weft';
+
+  test('reads the table only after news of it, where its text is another, or after half a minute', async () => {
+    const bed = newBed();
+    const reads = async (nodes = THREE): Promise<number> => {
+      const ran = bed.kernel.spawned().length;
+      await bed.pass(nodes, true, bed.kernel, { rulesUntouched: true });
+      return bed.kernel
+        .spawned()
+        .slice(ran)
+        .filter(program => program === READ).length;
+    };
+    assert.ok((await reads()) > 0, 'what an earlier agent left is not known');
+    assert.equal(await reads(), 0);
+    bed.advance(29_000);
+    assert.equal(await reads(), 0);
+    bed.advance(1_000);
+    assert.equal(await reads(), 1);
+    const before = bed.kernel.spawned().length;
+    await bed.pass();
+    assert.ok(bed.kernel.spawned().slice(before).includes(READ));
+    assert.ok((await reads([node(1, { podCidrs: ['10.42.9.0/24' as Cidr] }), ...THREE.slice(1)])) > 0);
+    await bed.kernel.nft.apply('delete table inet weft\n');
+    await bed.pass();
+    assert.ok((await bed.kernel.nft.list('inet', 'weft')) !== undefined);
+  });
+
   test('changes nothing and only reads', async () => {
     const bed = newBed();
     await bed.pass();

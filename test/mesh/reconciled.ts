@@ -34,7 +34,7 @@ export type Bed = {
     nodes?: readonly NodeFact[],
     sweep?: boolean,
     through?: Kernel,
-    news?: Pick<MeshInput, 'moved' | 'elsewhere' | 'addresses'>,
+    news?: Pick<MeshInput, 'moved' | 'elsewhere' | 'addresses' | 'rulesUntouched'>,
   ) => Promise<Outcome>;
   /** The agent ends and starts again; what is on disk stays. */
   readonly restart: () => void;
