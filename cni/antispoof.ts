@@ -15,9 +15,12 @@ import type { Lease } from './lease.ts';
 const PORTS = `iifname "${VETH_PREFIX}*"`;
 const DROP = 'counter name spoofed_dropped drop';
 
-/** Written down by the kernel where a pod sends with a MAC that is not its own, so that somebody can be told. */
+/**
+ * Written down by the kernel where a pod sends with a MAC that is not its own, so that somebody can be told. In a rule of
+ * its own: one that cannot be written down, since the set is full, ends its rule there, and the next one still drops.
+ */
 export const STRANGERS = 'strangers';
-const STRANGER = `update @${STRANGERS} { iifname . ether saddr }`;
+const STRANGE = `${PORTS} iifname . ether saddr != @port`;
 
 /** Our table of the bridge family; its sets are filled element by element. */
 export const antiSpoofTable = (enabled: boolean): string =>
@@ -46,7 +49,8 @@ export const antiSpoofTable = (enabled: boolean): string =>
     `    ${PORTS} ip6 daddr ::1 ${DROP}`,
     ...(enabled
       ? [
-          `    ${PORTS} iifname . ether saddr != @port ${STRANGER} ${DROP}`,
+          `    ${STRANGE} update @${STRANGERS} { iifname . ether saddr }`,
+          `    ${STRANGE} ${DROP}`,
           `    ${PORTS} ether type arp iifname . arp saddr ether . arp saddr ip != @pod4 ${DROP}`,
           `    ${PORTS} ether type ip iifname . ether saddr . ip saddr != @pod4 ${DROP}`,
           `    ${PORTS} icmpv6 type { nd-router-advert, nd-redirect } ${DROP}`,

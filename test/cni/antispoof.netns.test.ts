@@ -176,6 +176,16 @@ test('the permanent neighbour entries of the node stay what they are', async () 
   assert.equal(await here(['ip', 'neigh', 'show', 'nud', 'permanent']), before);
 });
 
+test('a pod that has used very many foreign MACs still gets nothing through', async () => {
+  const advert = (from: string): string => ether(BRIDGE_MAC, from, 0x86dd, ipv6(LL, GW6, 58, icmp6(136, LL)));
+  const foreign = Array.from(
+    { length: 300 },
+    (_, n) => `06:00:00:00:0${n >> 8}:${(n & 255).toString(16).padStart(2, '0')}`,
+  );
+  assert.deepEqual(await send(...foreign.map(advert)), { passed: 0, dropped: 300 });
+  assert.deepEqual(await send(advert(macOf(other))), { passed: 0, dropped: 1 });
+});
+
 test('one setting switches it off, on again, and living pods are in the sets', async () => {
   bed.cni.configure({ ...CONFIG, antiSpoofing: false });
   assert.ok((await bed.cni.sweep()) > 0);
