@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { ensureBuilt, isBuilt, targetFolder } from '../cluster/build.ts';
 import { type Lab, startLab, untilInstalled } from '../lab/lab.ts';
 import { type Namespace, newHost } from '../lab/namespace.ts';
-import { guardPods } from './guarded.ts';
+import { guardOthers, guardPods } from './guarded.ts';
 import { referenceLists, weftList } from './lists.ts';
 import { call, type List, newId, newSide, type Side, settled } from './plugin.ts';
 import { median, quantile, type Ratio, ratioOf } from './stats.ts';
@@ -181,6 +181,13 @@ async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Pro
       ratios.push(...one.ratios);
       all.push(...one.bursts);
     }
+    await guardOthers(lab, node);
+    const [first] = referenceLists(plugins, lab.dir);
+    const unselected = await against(ours, first, { ...options, say: () => {} }, false);
+    say(`${options.pairs} pairs more, with a policy that selects other pods`);
+    ratios.push(
+      ...unselected.ratios.map(one => ({ ...one, what: `${one.what}, the policy selects others` })),
+    );
     return {
       kind: 'measured',
       services,
