@@ -151,8 +151,6 @@ export async function add(
   const begun = request.mac === undefined ? head : undefined;
   const lease = await takeLease(deps, request, begun?.ends ?? newEnds(request, mtu));
   try {
-    const guarding = deps.beforeWire(lease);
-    guarding.catch(() => {});
     const promise = (): string | undefined =>
       lease.ports === undefined && lease.limits === undefined
         ? resultOf(request, lease, gateways, defaultRoutes(lease))
@@ -162,7 +160,7 @@ export async function add(
       lease,
       gateways,
       prepared: begun?.take(lease),
-      guarding,
+      guard: () => deps.beforeWire(lease),
       meanwhile: () => deps.book.keep(lease),
       promise,
     });

@@ -85,8 +85,8 @@ export type Wish = {
   readonly lease: Lease;
   readonly gateways: readonly Ip[];
   readonly prepared: Prepared | undefined;
-  /** Until then the links are down: nothing of the pod's gets anywhere. Where it rejects, the wire is not made. */
-  readonly guarding: Promise<boolean>;
+  /** Until it is done the links are down: nothing of the pod's gets anywhere. Where it rejects, the wire is not made. */
+  readonly guard: () => Promise<boolean>;
   /** Done while the binary is at work, again with each try. Where it throws, the wire is not made. */
   readonly meanwhile: () => void;
   /** The call's result, if nothing else is left to do for it once it is guarded. */
@@ -104,13 +104,15 @@ function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): 
  * longer for most of it than we for its guard, so the binary begins at once; only the host's end is opened last.
  */
 async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<readonly Cidr[]> {
-  const { pod, lease, gateways, prepared, guarding, meanwhile, promise } = wish;
+  const { pod, lease, gateways, prepared, guard, meanwhile, promise } = wish;
   const links = prepared?.links ?? freshLinks(kernel, wish, bridge);
   const wiring = prepared?.wiring ?? composeWiring(kernel, lease, gateways, links);
   const parts = [links.to, wiring.to];
   const [shut, open] = wiring.frames;
   pod.begin(shut);
   const done = (async () => {
+    const guarding = guard();
+    guarding.catch(() => {});
     meanwhile();
     return guarding;
   })();
@@ -159,8 +161,8 @@ async function plugSurely(kernel: LinuxKernel, wish: Wish, tries = TRIES): Promi
 const admitFrames = (kernel: LinuxKernel, lease: Lease): Promise<void> =>
   kernel.nft.elements('bridge', NFT_TABLE, podElements(lease, 'add'));
 
-async function guard(kernel: LinuxKernel, { lease, guarding }: Wish): Promise<boolean> {
-  const [guarded] = await together(guarding, admitFrames(kernel, lease));
+async function guardFrames(kernel: LinuxKernel, { lease, guard }: Wish): Promise<boolean> {
+  const [guarded] = await together(guard(), admitFrames(kernel, lease));
   return guarded;
 }
 
@@ -169,9 +171,10 @@ async function guard(kernel: LinuxKernel, { lease, guarding }: Wish): Promise<bo
  * `detach`; but not where the error is CODES.exists, since then there are no links but another's: `dropElements`.
  */
 export function attach(kernel: LinuxKernel, wish: Wish): Promise<readonly Cidr[]> {
-  const guarding = guard(kernel, wish);
-  guarding.catch(() => {});
-  return Promise.race([plugSurely(kernel, { ...wish, guarding }), wish.pod.lost]);
+  let guarding: Promise<boolean> | undefined;
+  // Once, whatever number of tries.
+  const guard = (): Promise<boolean> => (guarding ??= guardFrames(kernel, wish));
+  return Promise.race([plugSurely(kernel, { ...wish, guard }), wish.pod.lost]);
 }
 
 /** Elements one by one where it must be: that one is missing must not keep the others. */

@@ -20,35 +20,26 @@ type Tier = {
   readonly what: string;
   /** Why it cannot run here. */
   readonly unavailable: () => Promise<string | undefined> | string | undefined;
-  /** The next tier is begun without waiting for its end. */
-  readonly beside?: boolean;
   readonly run: () => Promise<Outcome>;
 };
 
 const ROOT = `${import.meta.dirname}/..`;
 
-/** Runs to the end with output passed on, or kept back until then; resolves with status and stdout. */
-function run(
-  argv: readonly string[],
-  keptBack = false,
-): Promise<{ readonly code: number; readonly stdout: string }> {
+/** Runs to the end with output passed on; resolves with status and stdout. */
+function run(argv: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
   const [file = '', ...args] = argv;
   return new Promise(resolve => {
     const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
     const out: Buffer[] = [];
     child.stdout.on('data', chunk => {
       out.push(chunk);
-      if (!keptBack) process.stdout.write(chunk);
+      process.stdout.write(chunk);
     });
     child.on('error', error => {
       process.stdout.write(`cannot run ${file}: ${error.message}\n`);
       resolve({ code: 127, stdout: '' });
     });
-    child.on('close', code => {
-      const stdout = Buffer.concat(out).toString();
-      if (keptBack) process.stdout.write(stdout);
-      resolve({ code: code ?? 1, stdout });
-    });
+    child.on('close', code => resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString() }));
   });
 }
 
@@ -115,11 +106,8 @@ async function nodeTests(
 }
 
 /** From the output of node's test runner. */
-async function counted(
-  argv: readonly string[],
-  keptBack = false,
-): Promise<Outcome & { readonly stdout: string }> {
-  const { code, stdout } = await run(argv, keptBack);
+async function counted(argv: readonly string[]): Promise<Outcome & { readonly stdout: string }> {
+  const { code, stdout } = await run(argv);
   const [passed, failed, skipped] = ['pass', 'fail', 'skipped'].map(word => count(stdout, word)) as [
     number,
     number,
@@ -162,9 +150,7 @@ const TIERS: readonly Tier[] = [
     name: 'kernel',
     what: "the kernel's own WireGuard: Debian's kernel under QEMU",
     unavailable: async () => (await import('./kernel/available.ts')).kernelUnavailable(),
-    // It runs beside the next one, which mostly waits: QEMU has one processor to work on.
-    beside: true,
-    run: () => counted(['nice', 'node', 'test/kernel/scenarios.ts'], true),
+    run: () => counted(['node', 'test/kernel/scenarios.ts']),
   },
   {
     name: 'cluster',
@@ -185,14 +171,13 @@ if (unknown.length > 0) {
 
 const summary: string[] = [];
 const total = { passed: 0, failed: 0, skipped: 0 };
-
-async function runTier(tier: Tier): Promise<void> {
+for (const tier of TIERS.filter(t => asked.length === 0 || asked.includes(t.name))) {
   process.stdout.write(`\n== ${tier.name}: ${tier.what}\n`);
   const reason = await tier.unavailable();
   if (reason !== undefined) {
     total.skipped += 1;
     summary.push(`SKIP ${tier.name}: ${reason}`);
-    return;
+    continue;
   }
   const began = performance.now();
   const { passed, failed, skipped, flaky = [] } = await tier.run();
@@ -205,14 +190,6 @@ async function runTier(tier: Tier): Promise<void> {
   total.failed += failed;
   total.skipped += skipped;
 }
-
-let beside: Promise<void> | undefined;
-for (const tier of TIERS.filter(t => asked.length === 0 || asked.includes(t.name))) {
-  const running = runTier(tier);
-  if (tier.beside) beside = running;
-  else await running;
-}
-await beside;
 process.stdout.write(
   `\n${summary.join('\n')}\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`,
 );
