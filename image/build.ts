@@ -75,8 +75,8 @@ export async function buildImage(arch: Arch, say: (line: string) => void = () =>
   const { archive, report } = await makeImage(arch);
   const path = archivePath(arch);
   mkdirSync(DIST, { recursive: true });
-  writeFileSync(`${path}.new`, archive);
-  renameSync(`${path}.new`, path);
+  writeFileSync(`${path}.${process.pid}.new`, archive);
+  renameSync(`${path}.${process.pid}.new`, path);
   say(`${path}: ${IMAGE} for ${arch}, ${mb(archive.length).trim()} MB\n${report}`);
   return path;
 }

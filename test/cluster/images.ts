@@ -99,8 +99,18 @@ export const ensurePause = async (): Promise<string> => {
   const path = join(folder, 'pause');
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
-  await must(['gcc', '-Os', '-static', '-s', '-Wall', '-Werror', '-o', `${path}.new`, PAUSE_SOURCE]);
-  renameSync(`${path}.new`, path);
+  await must([
+    'gcc',
+    '-Os',
+    '-static',
+    '-s',
+    '-Wall',
+    '-Werror',
+    '-o',
+    `${path}.${process.pid}.new`,
+    PAUSE_SOURCE,
+  ]);
+  renameSync(`${path}.${process.pid}.new`, path);
   return path;
 };
 
@@ -119,8 +129,8 @@ const ensureImage = async (
   try {
     chmodSync(rootfs, 0o755);
     await fill(rootfs);
-    await writeImage({ ...spec, rootfs }, `${path}.new`);
-    renameSync(`${path}.new`, path);
+    await writeImage({ ...spec, rootfs }, `${path}.${process.pid}.new`);
+    renameSync(`${path}.${process.pid}.new`, path);
   } finally {
     rmSync(rootfs, { recursive: true, force: true });
   }

@@ -46,7 +46,9 @@ export const makeHost = async (at: Layout, role: string, ends: Ends): Promise<vo
   await inNetns(
     at,
     UNDERLAY,
-    `ip link add ${role} type veth peer name eth0 netns ${netnsName(at, role)}
+    // The kernel takes the links of a namespace that is gone away later than the namespace.
+    `ip link delete ${role} 2>/dev/null || :
+     ip link add ${role} type veth peer name eth0 netns ${netnsName(at, role)}
      ip link set ${role} master ${BRIDGE} up`,
   );
   await inNetns(
