@@ -1,5 +1,6 @@
 /**
- * What `npm test` runs: every tier that this machine can run, one after the other, then a summary.
+ * What `npm test` runs: every tier that this machine can run, one after the other, but those that are run only when they
+ * are asked for; then a summary.
  * `npm test -- TIER …` runs only those.
  */
 import { spawn } from 'node:child_process';
@@ -21,6 +22,8 @@ type Tier = {
   /** Why it cannot run here. */
   readonly unavailable: () => Promise<string | undefined> | string | undefined;
   readonly run: () => Promise<Outcome>;
+  /** Not part of a run without names, for the time that it takes. */
+  readonly onlyAsked?: true;
 };
 
 const ROOT = `${import.meta.dirname}/..`;
@@ -68,6 +71,7 @@ const count = (output: string, word: string): number =>
 const NETNS = /\.netns\.test\.ts$/;
 const KERNEL = /\.kernel\.test\.ts$/;
 const CLUSTER = /^test\/cluster\/|\.cluster\.test\.ts$/;
+const MIGRATION = /flannel\.cluster\.test\.ts$/;
 
 const files = (wanted: (file: string) => boolean): string[] =>
   globSync('test/**/*.test.ts', { cwd: ROOT }).filter(wanted).sort();
@@ -117,15 +121,7 @@ async function counted(argv: readonly string[]): Promise<Outcome & { readonly st
   return { passed, failed: failed === 0 && none ? 1 : failed, skipped, stdout };
 }
 
-/** Each file has a cluster of its own, and they wait more than they work; what they are built from is built before. */
-async function clusters(): Promise<Outcome> {
-  const { ensureBuilt } = await import('./cluster/build.ts');
-  const { CLUSTER_TARGETS } = await import('./cluster/packages.ts');
-  await ensureBuilt([...CLUSTER_TARGETS, 'flannel', 'crictl', 'helm'], line =>
-    process.stdout.write(`${line}\n`),
-  ).catch(error => process.stdout.write(`${String(error)}\n`));
-  return nodeTests(file => CLUSTER.test(file), { concurrency: 2, timeoutMs: 2_400_000, again: true });
-}
+const ON_CLUSTER = { concurrency: 1, timeoutMs: 2_400_000, again: true } as const;
 
 const TIERS: readonly Tier[] = [
   {
@@ -166,7 +162,14 @@ const TIERS: readonly Tier[] = [
     name: 'cluster',
     what: 'a real Kubernetes on this machine',
     unavailable: async () => (await import('./cluster/packages.ts')).clusterUnavailable(),
-    run: clusters,
+    run: () => nodeTests(file => CLUSTER.test(file) && !MIGRATION.test(file), ON_CLUSTER),
+  },
+  {
+    name: 'migration',
+    what: 'from flannel to weft and back, on a real Kubernetes',
+    unavailable: async () => (await import('./cluster/packages.ts')).clusterUnavailable(),
+    run: () => nodeTests(file => MIGRATION.test(file), ON_CLUSTER),
+    onlyAsked: true,
   },
 ];
 
@@ -181,7 +184,7 @@ if (unknown.length > 0) {
 
 const summary: string[] = [];
 const total = { passed: 0, failed: 0, skipped: 0 };
-for (const tier of TIERS.filter(t => asked.length === 0 || asked.includes(t.name))) {
+for (const tier of TIERS.filter(t => (asked.length === 0 ? !t.onlyAsked : asked.includes(t.name)))) {
   process.stdout.write(`\n== ${tier.name}: ${tier.what}\n`);
   const reason = await tier.unavailable();
   if (reason !== undefined) {

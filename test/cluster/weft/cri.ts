@@ -162,7 +162,8 @@ export const cri = (world: () => World): void => {
       }, NAMESPACES);
       await must(['-n', 'weft', 'delete', 'pod', await podOf(cluster, 'weft', NODE), '--force']);
       await until('the next agent', 30_000, () => agentProcess(cluster, NODE));
-      await untilMeshed(cluster);
+      // The one before may still hold the port when the next one starts, which then rests for 10 s, 20 s, 40 s.
+      await untilMeshed(cluster, 120_000);
       await leavingNothing(async () => reach('node1', await crictl.run('refused')));
       await untilAsBefore(TRACES, before);
     });
