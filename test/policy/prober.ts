@@ -1,6 +1,6 @@
-/** The program that runs in each pod of the packet tests (prober.c): echoes, and probes at our word. */
+/** The program that runs in each pod of the packet tests (prober/): echoes, and probes at our word. */
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Namespace } from '../lab/namespace.ts';
@@ -25,15 +25,18 @@ export type Prober = {
   readonly end: () => void;
 };
 
-const SOURCE = join(import.meta.dirname, 'prober.c');
+const SOURCES = join(import.meta.dirname, 'prober');
 
-/** Compiled anew when the source is newer. Throws where there is no C compiler. */
+/** Compiled anew when a source is newer. Throws where there is no C compiler. */
 export function buildProber(): string {
   const dir = join(tmpdir(), `weft-prober-${process.getuid?.() ?? 0}`);
   const program = join(dir, 'prober');
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (!existsSync(program) || statSync(program).mtimeMs < statSync(SOURCE).mtimeMs)
-    execFileSync(process.env.CC ?? 'cc', ['-O2', '-Wall', '-o', program, SOURCE]);
+  const sources = readdirSync(SOURCES).map(file => join(SOURCES, file));
+  const newest = Math.max(...sources.map(path => statSync(path).mtimeMs));
+  const parts = sources.filter(path => path.endsWith('.c'));
+  if (!existsSync(program) || statSync(program).mtimeMs < newest)
+    execFileSync(process.env.CC ?? 'cc', ['-O2', '-Wall', '-o', program, ...parts]);
   return program;
 }
 
