@@ -1,6 +1,7 @@
 /**
  * Looks for what the kernel has no news of: peers that somebody removed or changed, settings of /proc/sys that
- * somebody wrote, and what the runtime calls us by: without its configuration a node is NotReady. Costs less than half a percent of a core, however many peers there are.
+ * somebody wrote, and the files that the runtime calls us by, without which a node is NotReady. Costs less than half a
+ * percent of a core, however many peers there are.
  */
 import { WG_LINK } from '../constants.ts';
 import { nodeSysctls } from '../mesh/links.ts';

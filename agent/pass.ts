@@ -155,7 +155,7 @@ async function applyMesh(
   deps: PassDeps,
   whereabouts: Whereabouts,
   { key, change: nextKey, accepted, rotated }: KeyOrder,
-  rulesUntouched: boolean,
+  rulesNews: number,
 ): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
   const [links, addresses, routes] = await Promise.all([
@@ -169,8 +169,8 @@ async function applyMesh(
   const limits = await deps.paths.limits(discovery.facts(), mtu);
   const facts = factsOf(deps.nodeName, key.publicKey, discovery, settingsOf(config, mtu), limits);
   const publication = discovery.publication();
-  const read = { facts, key, publication, sweep: synced, addresses, routes: routes.ours, ...change };
-  let outcome = await deps.mesh.reconcile({ ...read, rulesUntouched });
+  const read = { facts, key, publication, sweep: synced, addresses, routes: routes.ours, rulesNews };
+  let outcome = await deps.mesh.reconcile({ ...read, ...change });
   tellPeers(deps, change);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
@@ -214,7 +214,7 @@ export function newPass(deps: PassDeps): Pass {
   let runs = 0;
   let began: number | undefined;
   let fresh = true;
-  let rulesUntouched = false;
+  let rulesNews = 0;
   let dueAt = Number.NEGATIVE_INFINITY;
   let wanted = '';
 
@@ -226,9 +226,7 @@ export function newPass(deps: PassDeps): Pass {
 
   const whole = async (): Promise<number | undefined> => {
     const order = await rotation.next();
-    const untouched = rulesUntouched;
-    rulesUntouched = true;
-    outcome = await applyMesh(deps, whereabouts, order, untouched);
+    outcome = await applyMesh(deps, whereabouts, order, rulesNews);
     leftovers = leftoverConfigs(deps.config.cniConfDir, deps.installation.others().earlier);
     said.say(new Map([...troubles(outcome), ...leftovers.map(text => [text, text] as const)]));
     for (const sentence of [...ownTroubles(deps.nodeName, outcome, lasting), ...leftovers])
@@ -283,7 +281,7 @@ export function newPass(deps: PassDeps): Pass {
   return {
     news: what => {
       fresh = true;
-      if (what === 'rules') rulesUntouched = false;
+      if (what === 'rules') rulesNews += 1;
     },
     due: () => fresh || performance.now() >= dueAt,
     run,

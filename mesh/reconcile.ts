@@ -55,8 +55,8 @@ export type MeshInput = {
   readonly elsewhere?: boolean;
   /** Of all links, as just read. */
   readonly addresses?: readonly Address[];
-  /** Nobody's hand was in our nftables table since the last pass, as far as the kernel's news tell. */
-  readonly rulesUntouched?: boolean;
+  /** How often the kernel has told so far that somebody's hand was in our nftables table; absent: nobody counts. */
+  readonly rulesNews?: number;
   /** Our routes as just read. */
   readonly routes?: readonly Route[];
 };
@@ -131,8 +131,8 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
   let planned: { readonly facts: MeshFacts; readonly plan: MeshPlan } | undefined;
   /** Of the last pass, where all its steps succeeded. */
   let settled: MeshPlan | undefined;
-  /** The table as the kernel has it, and when that was seen. */
-  let rules: { readonly text: string; readonly at: number } | undefined;
+  /** The table as the kernel has it, when that was seen, and after how much news. */
+  let rules: { readonly text: string; readonly at: number; readonly news: number | undefined } | undefined;
   /** News of a move, kept until the peers have been set after it. */
   let [gone, away] = [false, false];
 
@@ -182,11 +182,12 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     /** Reading the table takes a program, and passes follow one another while others move. */
     const applyTable = async (): Promise<number> => {
       const text = meshTable(plan);
+      const { rulesNews: news } = input;
       const fresh = rules !== undefined && Math.abs(now() - rules.at) < RULES_LOOK_MS;
-      if (input.rulesUntouched && fresh && rules?.text === text) return 0;
+      if (fresh && news !== undefined && news === rules?.news && text === rules.text) return 0;
       rules = undefined;
       const changed = await applyRules(kernel, text, memos);
-      rules = { text, at: now() };
+      rules = { text, at: now(), news };
       return changed;
     };
 

@@ -34,7 +34,7 @@ export type Bed = {
     nodes?: readonly NodeFact[],
     sweep?: boolean,
     through?: Kernel,
-    news?: Pick<MeshInput, 'moved' | 'elsewhere' | 'addresses' | 'rulesUntouched'>,
+    news?: Pick<MeshInput, 'moved' | 'elsewhere' | 'addresses' | 'rulesNews'>,
   ) => Promise<Outcome>;
   /** The agent ends and starts again; what is on disk stays. */
   readonly restart: () => void;
