@@ -6,7 +6,15 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONFLIST } from '../../constants.ts';
 import { record } from '../lab/capture.ts';
-import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
+import {
+  type Lab,
+  type Member,
+  NODES,
+  startLab,
+  untilInstalled,
+  untilMeshed,
+  untilSettled,
+} from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
 import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
@@ -53,7 +61,7 @@ const netOf = (pid: string): string | undefined => {
 };
 
 test('an idle agent changes nothing and writes nothing', async () => {
-  await sleep(1_500);
+  await untilSettled(a);
   const before = await a.status();
   const version = lab.api.store.version();
   await sleep(3_000);

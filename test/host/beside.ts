@@ -47,11 +47,11 @@ const layers = (dir: string, root: string): string =>
   [
     'mount --make-rprivate /',
     ...['usr', 'etc', 'var'].flatMap(part => {
-      for (const kind of ['upper', 'work']) mkdirSync(join(dir, kind, part), { recursive: true });
+      for (const kind of ['upper', 'scratch']) mkdirSync(join(dir, kind, part), { recursive: true });
       const lower = [...(root === '' ? [] : [join(root, part)]), `/${part}`]
         .filter(folder => existsSync(folder))
         .join(':');
-      return `mount -t overlay overlay -o lowerdir=${lower},upperdir=${dir}/upper/${part},workdir=${dir}/work/${part} /${part}`;
+      return `mount -t overlay overlay -o lowerdir=${lower},upperdir=${dir}/upper/${part},workdir=${dir}/scratch/${part} /${part}`;
     }),
     // Of this network. Read-only tells daemons that no udev is here.
     'mount -t sysfs -o ro sysfs /sys',
