@@ -6,22 +6,14 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONFLIST } from '../../constants.ts';
 import { record } from '../lab/capture.ts';
-import {
-  type Lab,
-  type Member,
-  NODES,
-  startLab,
-  untilInstalled,
-  untilMeshed,
-  untilSettled,
-} from '../lab/lab.ts';
+import { type Lab, type Member, NODES, startLab, untilInstalled, untilMeshed } from '../lab/lab.ts';
 import { here } from '../lab/namespace.ts';
 import { answers } from '../lab/reach.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, deletePod, type Pod } from '../lab/runtime.ts';
 import { assertLossless } from '../lab/traffic.ts';
 import { UNDERLAY } from '../lab/underlay.ts';
-import { until } from '../lab/wait.ts';
+import { until, untilStill } from '../lab/wait.ts';
 
 await enterLab(import.meta.filename);
 
@@ -61,7 +53,8 @@ const netOf = (pid: string): string | undefined => {
 };
 
 test('an idle agent changes nothing and writes nothing', async () => {
-  await untilSettled(a);
+  // What has just been joined goes on for as long as the slowest handshake takes.
+  await untilStill('the mesh', async () => (await a.status())?.reconcile.changes);
   const before = await a.status();
   const version = lab.api.store.version();
   await sleep(3_000);

@@ -2,7 +2,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { buildShim } from '../../cni/shim/build.ts';
 import { CONFLIST } from '../../constants.ts';
 import { RESOURCES, type Resource } from '../apiserver/resources.ts';
@@ -156,15 +155,3 @@ export const untilInstalled = (m: Member, withinMs = 15_000): Promise<true> =>
   ).catch(error => {
     throw new Error(`${error.message}; its agent's last lines:\n${lastLines(m.logFile)}`);
   });
-
-/** What has just been joined goes on for as long as the slowest handshake takes: nothing changed for 1.5 s. */
-export const untilSettled = (member: Member): Promise<true> =>
-  until(
-    `${member.name} to settle`,
-    async () => {
-      const before = (await member.status())?.reconcile.changes;
-      await sleep(1_500);
-      return (await member.status())?.reconcile.changes === before || undefined;
-    },
-    20_000,
-  );

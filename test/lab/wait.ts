@@ -19,3 +19,15 @@ export async function until<T>(
     await sleep(everyMs * PATIENCE);
   }
 }
+
+/** Two reads that far apart that say the same. */
+export const untilStill = <T>(what: string, read: () => Promise<T>, apartMs = 1_500): Promise<true> =>
+  until(
+    `${what} to stand still`,
+    async () => {
+      const before = await read();
+      await sleep(apartMs);
+      return (await read()) === before || undefined;
+    },
+    20_000,
+  );
