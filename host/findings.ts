@@ -109,16 +109,12 @@ function foreignFindings({ links }: HostFacts): readonly Finding[] {
   );
   return [...owners]
     .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([owner, unsorted]) => [owner, unsorted.toSorted()] as const)
     .map(([owner, found]) => ({
       id: `foreign ${owner}`,
       severity: 'warning',
-      what: `Links of another pod network are here, of ${owner}: ${[...found].sort().join(', ')}. Its routes and rules may take pods' packets; weft deletes nothing of others`,
-      cure: `switch it off, then drain and restart this node, which gives its pods new wires; where none of its pods is left here, this does it too: ${[
-        ...found,
-      ]
-        .sort()
-        .map(link => `ip link delete ${link}`)
-        .join('; ')}`,
+      what: `Links of another pod network are here, of ${owner}: ${found.join(', ')}. Its routes and rules may take pods' packets; weft deletes nothing of others`,
+      cure: `switch it off, then drain and restart this node, which gives its pods new wires; where none of its pods is left here, this does it too: ${found.map(link => `ip link delete ${link}`).join('; ')}`,
     }));
 }
 

@@ -8,13 +8,14 @@ import type { BaseChain, FirewalldFact, ForwardFact } from './types.ts';
 export const isFirewalld = ({ chain, blockedBy }: ForwardFact): boolean =>
   chain.table === 'firewalld' || /^(FORWARD_ZONES|FWD_\w+): /.test(blockedBy ?? '');
 
-const COUNTER = /counter packets \d+ bytes \d+ /;
+/** With the backend iptables each rule has one. */
+const COUNTERS = /counter packets \d+ bytes \d+ /g;
 
 /** Rules of the chain `name`. */
 function rulesOf(table: string, name: string): readonly string[] {
   const [, after = ''] = table.split(`\tchain ${name} {\n`);
   const [body = ''] = after.split('\n\t}');
-  return body.split('\n').map(line => line.trim().replace(COUNTER, ''));
+  return body.split('\n').map(line => line.trim());
 }
 
 /** `iifname "weft0" goto filter_FWD_trusted` → the match and the zone's chain. */
@@ -33,15 +34,16 @@ const concerns = (family: BaseChain['family'], cidr: Cidr): boolean =>
   family === 'inet' || (familyOf(cidr) === 6) === (family === 'ip6');
 
 /** Strict, and by the best route alone: pods' packets come in by the bridge, and the way to each pod is its veth. */
-const PATH_FILTER = /fib saddr \. (mark \. )?iif oif missing (counter packets \d+ bytes \d+ )?drop/;
+const PATH_FILTER = /fib saddr \. (mark \. )?iif oif missing drop/;
 
-/** `text` of the table that has `chain`. Pods pass by their networks or by our links, whichever are whole. */
+/** `listing` of the table that has `chain`. Pods pass by their networks or by our links, whichever are whole. */
 export function firewalldFact(
   chain: BaseChain,
-  text: string,
+  listing: string,
   clusterCidrs: readonly Cidr[],
   port: number,
 ): FirewalldFact {
+  const text = listing.replace(COUNTERS, '');
   const matches = accepted(text);
   const has = (end: string): boolean => matches.some(match => match.endsWith(` ${end}`));
   const cidrs = clusterCidrs.filter(cidr => concerns(chain.family, cidr));
@@ -49,9 +51,7 @@ export function firewalldFact(
     chain,
     pods: [BRIDGE, WG_LINK].every(link => has(`"${link}"`)) || (cidrs.length > 0 && cidrs.every(has)),
     // nft spells iptables' ports by words of its own.
-    peers: new RegExp(`udp dport ${port} (ct state \\S+ )?(counter packets \\d+ bytes \\d+ )?accept`).test(
-      text,
-    ),
+    peers: new RegExp(`udp dport ${port} (ct state \\S+ )?accept`).test(text),
     pathFilter: PATH_FILTER.test(text) && cidrs.some(cidr => familyOf(cidr) === 6),
   };
 }
