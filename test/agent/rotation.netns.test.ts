@@ -64,7 +64,7 @@ const reached = (from: Pod, to: Pod): Promise<true> => untilAnswers(from, to.v4 
 const post = (m: Member, path: string): Promise<number> =>
   new Promise((resolve, reject) => {
     const socketPath = `/proc/${m.namespace.pid}/root${STATUS_SOCKET}`;
-    const call = request({ socketPath, path, method: 'POST', timeout: 5_000 * PATIENCE }, response => {
+    const call = request({ socketPath, path, method: 'POST', timeout: 15_000 * PATIENCE }, response => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });
@@ -120,11 +120,15 @@ test('without the API server nothing begins; with it again, what was asked on th
   await assertLossless(pods[0], pods[1], 4, async () => {
     const before = shown(a);
     await lab.api.stop();
-    assert.equal(await post(a, '/rotate-key'), 202);
-    await until('it to wait', async () => (await a.status())?.rotation.state === 'waiting' || undefined);
-    assert.equal(await deviceKey(a), before);
-    await lab.api.start();
-    await until('the new key', () => shown(a) !== before || undefined, 20_000, 20);
+    try {
+      await until('it to be missed', async () => (await a.status())?.api.connected === false || undefined);
+      assert.equal(await post(a, '/rotate-key'), 202);
+      await until('it to wait', async () => (await a.status())?.rotation.state === 'waiting' || undefined);
+      assert.equal(await deviceKey(a), before);
+    } finally {
+      await lab.api.start();
+    }
+    await until('the new key', () => shown(a) !== before || undefined, 30_000, 20);
   });
   await settled(a, old);
 });
@@ -132,12 +136,15 @@ test('without the API server nothing begins; with it again, what was asked on th
 test('a patch without answer: the old key comes back, and later the change is done', async () => {
   const old = shown(a);
   lab.api.order({ hang: true, only: { method: 'PATCH' } });
-  assert.equal(await post(a, '/rotate-key'), 202);
-  await until('the next key', async () => (await deviceKey(a)) !== old || undefined, 10_000, 20);
-  await until('the old key again', async () => (await deviceKey(a)) === old || undefined, 10_000, 20);
-  await Promise.all([reached(pods[0], pods[1]), reached(pods[2], pods[0])]);
-  assert.equal(shown(a), old);
-  lab.api.order({});
+  try {
+    assert.equal(await post(a, '/rotate-key'), 202);
+    await until('the next key', async () => (await deviceKey(a)) !== old || undefined, 10_000, 20);
+    await until('the old key again', async () => (await deviceKey(a)) === old || undefined, 10_000, 20);
+    await Promise.all([reached(pods[0], pods[1]), reached(pods[2], pods[0])]);
+    assert.equal(shown(a), old);
+  } finally {
+    lab.api.order({});
+  }
   await until('the new key', () => shown(a) !== old || undefined, 40_000);
   await settled(a, old);
   await Promise.all([reached(pods[0], pods[1]), reached(pods[2], pods[0])]);

@@ -122,7 +122,7 @@ export async function startLab(): Promise<Lab> {
 }
 
 /** Every peer of every node established, or an error that says which are not and why. */
-export async function untilMeshed(members: readonly Member[], withinMs = 15_000): Promise<void> {
+export async function untilMeshed(members: readonly Member[], withinMs = 30_000): Promise<void> {
   let last = '';
   await until(
     'all peers to be established',
@@ -146,7 +146,7 @@ export async function untilMeshed(members: readonly Member[], withinMs = 15_000)
 const lastLines = (file: string): string => readFileSync(file, 'utf8').split('\n').slice(-8).join('\n');
 
 /** As a container runtime waits: until a configuration is in its directory. */
-export const untilInstalled = (m: Member, withinMs = 15_000): Promise<true> =>
+export const untilInstalled = (m: Member, withinMs = 30_000): Promise<true> =>
   until(
     `the CNI configuration of ${m.name}`,
     () => existsSync(join(m.confDir, CONFLIST)) || undefined,

@@ -8,7 +8,7 @@ export const PATIENCE = Number(process.env.WEFT_LAB_PATIENCE ?? 1);
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined> | T | undefined,
-  withinMs = 15_000,
+  withinMs = 30_000,
   everyMs = 50,
 ): Promise<T> {
   const end = performance.now() + withinMs * PATIENCE;

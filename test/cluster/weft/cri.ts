@@ -99,6 +99,15 @@ export const cri = (world: () => World): void => {
       await until('the CRI', 30_000, async () => (await crictl.call(['pods'])).code === 0);
     };
 
+    /** A pod anew, since the one that was killed often rests ever longer. */
+    const newAgent = async () => {
+      const { cluster, must } = world();
+      await must(['-n', 'weft', 'delete', 'pod', await podOf(cluster, 'weft', NODE), '--force']);
+      await until('the next agent', 60_000, () => agentProcess(cluster, NODE));
+      // The one before may still hold the port when the next one starts, which then rests for 10 s, 20 s, 40 s.
+      await untilMeshed(cluster, 180_000);
+    };
+
     const reach = async (from: string, { ips }: Sandbox) => {
       for (const ip of ips) await inNode(world().cluster, from, ['ping', '-c1', '-W2', '-q', ip]);
     };
@@ -142,7 +151,7 @@ export const cri = (world: () => World): void => {
       }));
 
     it('says that the agent is away, leaves no sandbox, and wires it when the agent is back', async () => {
-      const { cluster, must } = world();
+      const { cluster } = world();
       const before = await shell(TRACES);
       await leavingNothing(async () => {
         const stopped = await crictl.run('stopped');
@@ -159,11 +168,7 @@ export const cri = (world: () => World): void => {
           /the weft agent is not there: try again later.*kubectl -n weft get pods/,
         );
         assert.deepEqual(await crictl.list(), []);
-      }, NAMESPACES);
-      await must(['-n', 'weft', 'delete', 'pod', await podOf(cluster, 'weft', NODE), '--force']);
-      await until('the next agent', 30_000, () => agentProcess(cluster, NODE));
-      // The one before may still hold the port when the next one starts, which then rests for 10 s, 20 s, 40 s.
-      await untilMeshed(cluster, 120_000);
+      }, NAMESPACES).finally(newAgent);
       await leavingNothing(async () => reach('node1', await crictl.run('refused')));
       await untilAsBefore(TRACES, before);
     });
