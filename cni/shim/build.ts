@@ -49,7 +49,7 @@ const TRIPLETS: Readonly<Record<Arch, string>> = {
  * 0.15 ms then and not 0.41, since glibc asks the processor dozens of questions that a hypervisor
  * has to answer.
  */
-const compiler = (arch: Arch): readonly string[] =>
+export const compiler = (arch: Arch): readonly string[] =>
   COMPILERS[arch] === 'gcc' && existsSync('/usr/bin/musl-gcc')
     ? ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', `/usr/include/${TRIPLETS[arch]}`]
     : [COMPILERS[arch]];

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { ensureBuilt, isBuilt, targetFolder } from '../cluster/build.ts';
 import { type Lab, startLab, untilInstalled } from '../lab/lab.ts';
 import { type Namespace, newHost } from '../lab/namespace.ts';
+import { floorSide } from './floor.ts';
 import { guardOthers, guardPods } from './guarded.ts';
 import { referenceLists, weftList } from './lists.ts';
 import { call, type List, newId, newSide, type Side, settled } from './plugin.ts';
@@ -86,7 +87,7 @@ async function inTurns(ours: Side, theirs: Side, pairs: number): Promise<readonl
       us.map(pair => pair[field]),
       them.map(pair => pair[field]),
     );
-  const versus = `weft to ${theirs.list.title}`;
+  const versus = `${ours.list.title} to ${theirs.list.title}`;
   return [ratio(`ADD, ${versus}`, 'add'), ratio(`DEL, ${versus}`, 'del')];
 }
 
@@ -149,14 +150,25 @@ async function idle(side: Side, command: string): Promise<number> {
   return median(times);
 }
 
-/** The lists take turns with weft one after the other, each on a host of its own. */
+/** What is left where a plugin does nothing itself: no other can be below it. */
+async function floorOf(list: List, options: CniBenchOptions): Promise<readonly Ratio[]> {
+  const floor = await floorSide(options.services);
+  try {
+    return (await against(floor, list, options, false)).ratios.filter(({ what }) => what.startsWith('ADD'));
+  } finally {
+    floor.driver.end();
+    await floor.host.end();
+  }
+}
+
+/** The lists take turns with `ours` one after the other, each on a host of its own. */
 async function against(ours: Side, list: List, options: CniBenchOptions, burstToo: boolean) {
   const { pairs, services, say } = options;
   const host = await newHost();
   const theirs = await newSide(host, list, { pods: burstToo ? PODS : 10, services });
   try {
     await inTurns(ours, theirs, 5);
-    say(`${pairs} interleaved pairs, weft and ${list.title}`);
+    say(`${pairs} interleaved pairs, ${ours.list.title} and ${list.title}`);
     const ratios = await inTurns(ours, theirs, pairs);
     if (burstToo) say(`${PODS} pods, 32 at once`);
     return { ratios, bursts: burstToo ? await bursts(ours, theirs, 32) : [] };
@@ -184,9 +196,11 @@ async function measure(lab: Lab, plugins: string, options: CniBenchOptions): Pro
     await guardOthers(lab, node);
     const [first] = referenceLists(plugins, lab.dir);
     const unselected = await against(ours, first, { ...options, say: () => {} }, false);
+    const floor = await floorOf(first, options);
     say(`${options.pairs} pairs more, with a policy that selects other pods`);
     ratios.push(
       ...unselected.ratios.map(one => ({ ...one, what: `${one.what}, the policy selects others` })),
+      ...floor,
     );
     return {
       kind: 'measured',

@@ -2,10 +2,9 @@
  * Runs programs inside a host's namespaces and takes the time from spawn to end: a small program
  * of its own there (driver.c), so that neither `nsenter` nor Node's own spawn is in the figures.
  */
-import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import type { Namespace } from '../lab/namespace.ts';
+import { compile } from './compile.ts';
 
 export type Job = {
   readonly file: string;
@@ -37,19 +36,11 @@ function split(bytes: Buffer): Split {
   }
 }
 
-function build(): string {
-  const dir = mkdtempSync('/tmp/weft-bench-');
-  const program = join(dir, 'driver');
-  execFileSync('gcc', ['-O2', '-pthread', '-o', program, join(import.meta.dirname, 'driver.c')]);
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
-  return program;
-}
-
 let program: string | undefined;
 
 /** Starts the driver on a host. */
 export function startDriver(host: Namespace): Driver {
-  program ??= build();
+  program ??= compile('driver.c', ['gcc', '-pthread']);
   const child: ChildProcess = host.start([program], { stdio: 'pipe' });
   const waiting = new Map<number, (done: Done) => void>();
   let serial = 0;
