@@ -205,16 +205,19 @@ export async function runAgent({
   };
   const later = openLater(runner.mark, KERNEL_NEWS_MS);
   const muchLater = openLater(runner.mark, POD_NEWS_MS);
-  const unwatch = kernel.watch(['link', 'address', 'route', 'wire', 'nft', 'policy', 'filter'], kind => {
-    if (kind === 'policy') return policy.suspect();
-    if (kind === 'filter' || kind === 'link') host.mark();
-    // Other people's tables are nothing to a pass, and kube-proxy writes its own all the time.
-    if (kind === 'filter') return;
-    if (kind !== 'wire') pass.news(kind === 'nft' ? 'rules' : undefined);
-    sweeping.mark();
-    const ours = kind === 'wire' && performance.now() - servedAt < POD_NEWS_MS;
-    (ours ? muchLater : later).mark();
-  });
+  const unwatch = kernel.watch(
+    ['link', 'address', 'route', 'wire', 'nft', 'policy', 'fence', 'filter'],
+    kind => {
+      if (kind === 'policy') return policy.suspect();
+      if (kind === 'filter' || kind === 'link') host.mark();
+      // Other people's tables are nothing to a pass, and kube-proxy writes its own all the time.
+      if (kind === 'filter') return;
+      if (kind !== 'wire' && kind !== 'fence') pass.news(kind === 'nft' ? 'rules' : undefined);
+      sweeping.mark(kind === 'fence' ? 'tables' : 'wires');
+      const ours = kind === 'wire' && performance.now() - servedAt < POD_NEWS_MS;
+      (ours ? muchLater : later).mark();
+    },
+  );
   const lookout = startLookout({
     kernel,
     plan: () => pass.report.outcome()?.plan,

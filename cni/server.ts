@@ -66,8 +66,11 @@ export type VerbStats = { readonly calls: number; readonly errors: number; reado
 export type CniServer = {
   /** From now on ADD can be answered; or the reason why it cannot. */
   readonly configure: (config: CniConfig | { readonly reason: string }) => void;
-  /** Tables, queued DELs and damaged wires, put right; the number of changes. Calls must not overlap. */
-  readonly sweep: () => Promise<number>;
+  /**
+   * Queued DELs and damaged wires put right, and where `tables` (the default) the tables about pods too; the number of
+   * changes. Calls must not overlap.
+   */
+  readonly sweep: (tables?: boolean) => Promise<number>;
   readonly leases: () => readonly Lease[];
   readonly stats: () => {
     /** `size` and `free` as decimal digits: an IPv6 range has more than a number can count. */
@@ -237,15 +240,18 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       return 0;
     });
 
-  const sweep = async (): Promise<number> => {
-    if ('reason' in config) return 0;
-    const spoofing = await ensureAntiSpoofing(deps, config.antiSpoofing, memos);
+  const sweepTables = async ({ antiSpoofing, gateways }: CniConfig): Promise<number> => {
+    const spoofing = await ensureAntiSpoofing(deps, antiSpoofing, memos);
     // The first look writes what the last agent, or nobody, wrote.
     if (looked) deps.mended('anti-spoofing', spoofing);
-    const { gateways } = config;
-    const ports = await extra('hostPorts', () => deps.ports.ensure(gateways));
-    const pods = (await carryOut(deps)) + (await sweepPods(deps, gateways));
-    const changes = spoofing + ports + pods + (await extra('bandwidth limits', deps.limiter.ensure));
+    return spoofing + (await extra('hostPorts', () => deps.ports.ensure(gateways)));
+  };
+
+  const sweep = async (tables = true): Promise<number> => {
+    if ('reason' in config) return 0;
+    const inTables = tables ? await sweepTables(config) : 0;
+    const pods = (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
+    const changes = inTables + pods + (await extra('bandwidth limits', deps.limiter.ensure));
     // Only now is it known which addresses are held and by whom.
     looked = true;
     gate.set(config);

@@ -3,9 +3,11 @@
  * reports ENOBUFS, and the agent's netlink library then ends the whole process. Here an overflow
  * is the news "anything may have changed", and a storm of news is a few bytes.
  *
- * Kinds: l links, a addresses, r routes, n neighbours, f our table of the mesh, p our table of policies, w what is of
- * pods (their links, the routes to each, our other tables), o tables of others. Every kind asked for is written once at
+ * Kinds: l links, a addresses, r routes, n neighbours, f our table of the mesh, p our table of policies, t our other
+ * tables, o tables of others, w what is of pods (their links, the routes to each). Every kind asked for is written once at
  * the start, when listening has begun, and then at most every PAUSE_MS. Ends with its reader.
+ *
+ * What the agent itself changes of set elements is no news: it would read whole tables after each pod.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -39,8 +42,9 @@ static const struct {
     {'n', {{RTNLGRP_NEIGH}}},
     {'f', {{0}, {NFNLGRP_NFTABLES}}},
     {'p', {{0}, {NFNLGRP_NFTABLES}}},
+    {'t', {{0}, {NFNLGRP_NFTABLES}}},
     {'o', {{0}, {NFNLGRP_NFTABLES}}},
-    {'w', {{RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}, {NFNLGRP_NFTABLES}}},
+    {'w', {{RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}}},
 };
 #define TOPICS ((int)(sizeof topics / sizeof *topics))
 
@@ -50,13 +54,17 @@ static const struct {
 #define NEIGHBOUR (1u << 3)
 #define MESH_TABLE (1u << 4)
 #define POLICY_TABLE (1u << 5)
-#define OTHER_TABLES (1u << 6)
-#define WIRE (1u << 7)
+#define POD_TABLES (1u << 6)
+#define OTHER_TABLES (1u << 7)
+#define WIRE (1u << 8)
 
 /* constants.ts has ROUTE_PROTOCOL; a mesh has no network of one address. */
 #define OUR_ROUTES 119
 
 static const int protocols[2] = {NETLINK_ROUTE, NETLINK_NETFILTER};
+
+/* Upper half of the agent's own ports. */
+static unsigned own_ports;
 
 /* A socket of protocol number `p` for these topics, as bits; -1 with errno. */
 static int listen_to(int p, unsigned wanted) {
@@ -129,15 +137,16 @@ static unsigned rtnl_topic(const struct nlmsghdr *m) {
   return 0;
 }
 
-/* In every message about a table, or about something in one, attribute 1 is the table's name. */
+/* In every message about a table, or about something in one, attribute 1 is the table's name; its port is the changer's. */
 static unsigned nft_topic(const struct nlmsghdr *m) {
   const struct nfgenmsg *head = NLMSG_DATA(m);
   const struct nlattr *table = attribute(m, sizeof *head, 1);
   if (m->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)) return 0;
-  if (!table) return MESH_TABLE | POLICY_TABLE | OTHER_TABLES | WIRE;
+  if (m->nlmsg_pid >> 16 == own_ports) return 0;
+  if (!table) return MESH_TABLE | POLICY_TABLE | POD_TABLES | OTHER_TABLES;
   if (is(table, "weft-policy")) return POLICY_TABLE;
   if (is(table, "weft") && head->nfgen_family == NFPROTO_INET) return MESH_TABLE;
-  return begins(table, "weft") ? WIRE : OTHER_TABLES;
+  return begins(table, "weft") ? POD_TABLES : OTHER_TABLES;
 }
 
 /* Empties the socket. The topics that it told of; `all` of them where news were lost; 0 with errno on failure. */
@@ -168,10 +177,11 @@ static int failed(const char *what) {
   return 1;
 }
 
-int monitor(const char *kinds) {
+int monitor(const char *kinds, const char *ports) {
   unsigned wanted[2] = {0, 0};
   struct pollfd fds[3] = {{-1, POLLIN, 0}, {-1, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  own_ports = (unsigned)strtoul(ports, NULL, 10);
   for (int t = 0; t < TOPICS; t++)
     for (int p = 0; p < 2; p++)
       if (strchr(kinds, topics[t].kind) && topics[t].groups[p][0]) wanted[p] |= 1u << t;

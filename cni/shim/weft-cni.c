@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
   const char *command = getenv("CNI_COMMAND");
   const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 3 && !strcmp(argv[1], "monitor")) return monitor(argv[2]);
+  if (argc == 4 && !strcmp(argv[1], "monitor")) return monitor(argv[2], argv[3]);
   if (argc == 3 && !strcmp(argv[1], "unlink")) return unlink_device(argv[2]);
   if (argc == 2 && !strcmp(argv[1], "runner")) return runner();
   if (argc == 8 && !strcmp(argv[1], "probe")) return probe(argv + 2);

@@ -7,6 +7,7 @@ import { linksOn } from './link.ts';
 import { indexesOn } from './names.ts';
 import { neighboursOn } from './neigh.ts';
 import { nftOver } from './nft.ts';
+import { newOwnPorts } from './ownports.ts';
 import { routesOn } from './route.ts';
 import { openGenl, openRtnl, type Rtnl } from './rtnl.ts';
 import { defaultSysctlBase, sysctlsAt } from './sysctl.ts';
@@ -57,7 +58,8 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     remove: monitor === undefined ? (name: string) => own.remove(name) : removeElsewhere,
   };
   const indexes = indexesOn(links);
-  const nft = nftOver(exec, changed);
+  const ports = newOwnPorts();
+  const nft = nftOver(exec, changed, ports.next);
   return {
     rt,
     gather: newGathering,
@@ -77,7 +79,7 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
           'ENOENT',
           'watch needs the CNI binary: open the kernel with its path as monitor',
         );
-      return watchKernel({ program: monitor, spawned, trouble }, kinds, onEvent);
+      return watchKernel({ program: monitor, ownPorts: ports.prefix, spawned, trouble }, kinds, onEvent);
     },
     counts: () => ({ spawns, changes: changes + rt.changes() }),
     close: async () => {

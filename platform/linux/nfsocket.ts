@@ -44,8 +44,8 @@ function batchesOf(runs: readonly ElementRun[]): readonly (readonly ElementRun[]
   return batches;
 }
 
-/** Opens the socket in this process's network namespace. Changes may overlap in time. */
-export function openSetElements(): SetElements {
+/** Opens the socket in this process's network namespace, by a port of `nextPort`. Changes may overlap in time. */
+export function openSetElements(nextPort: () => number): SetElements {
   const waiting = new Map<number, Waiting>();
   let seq = 1;
 
@@ -62,6 +62,7 @@ export function openSetElements(): SetElements {
 
   const open = (): RawNetlinkSocket => {
     const made = new RawNetlinkSocket(Protocol.NETFILTER, {
+      localPort: nextPort(),
       recvBufferSize: 1 << 20,
       sendBufferSize: 1 << 20,
     });

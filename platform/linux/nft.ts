@@ -18,7 +18,12 @@ const parseCounters = (text: string): Readonly<Record<string, number>> =>
 const sumOfElements = (text: string): number =>
   [...text.matchAll(/ counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
 
-export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close: () => void } {
+/** `nextPort`: for the socket by which elements are changed. */
+export function nftOver(
+  exec: Exec,
+  changed: () => void,
+  nextPort: () => number,
+): Nft & { readonly close: () => void } {
   let elements: SetElements | undefined;
   return {
     apply: async text => {
@@ -62,7 +67,7 @@ export function nftOver(exec: Exec, changed: () => void): Nft & { readonly close
     elements: async (family, table, changes) => {
       if (changes.length === 0) return;
       changed();
-      elements ??= openSetElements();
+      elements ??= openSetElements(nextPort);
       await elements.change(family, table, changes);
     },
     close: () => elements?.close(),

@@ -196,10 +196,20 @@ export interface Nft {
 }
 
 /**
- * `wire`: what is of pods, their links, the routes to each of them and the tables about them; `link` and `route` are the
- * others. `nft`: the table of the mesh; `policy`: that of policies; `filter`: tables that are not weft's.
+ * `wire`: what is of pods, their links and the routes to each of them; `link` and `route` are the others. `nft`: the table
+ * of the mesh; `policy`: that of policies; `fence`: the other tables about pods; `filter`: tables that are not weft's.
+ * What `nft.elements` of this very kernel changes is no news.
  */
-export type KernelEvent = 'link' | 'address' | 'route' | 'wire' | 'neighbour' | 'nft' | 'policy' | 'filter';
+export type KernelEvent =
+  | 'link'
+  | 'address'
+  | 'route'
+  | 'wire'
+  | 'neighbour'
+  | 'nft'
+  | 'policy'
+  | 'fence'
+  | 'filter';
 
 export interface Kernel {
   readonly links: Links;

@@ -15,12 +15,15 @@ const LETTERS: Readonly<Record<KernelEvent, string>> = {
   neighbour: 'n',
   nft: 'f',
   policy: 'p',
+  fence: 't',
   filter: 'o',
 };
 
 export type Monitor = {
   /** Path of the CNI binary, which is the monitor too. */
   readonly program: string;
+  /** Changes by sockets with such ports are no news. */
+  readonly ownPorts: number;
   /** Once for each process started. */
   readonly spawned: () => void;
   /** It ended by itself, and why; it is started again after `RESTART_MS`. */
@@ -33,12 +36,12 @@ type Child = { readonly stop: () => void };
 
 /** One process; `ended` is called once, unless it was stopped before. */
 function start(
-  program: string,
+  { program, ownPorts }: Pick<Monitor, 'program' | 'ownPorts'>,
   letters: string,
   onLetters: (letters: string) => void,
   ended: (why: string) => void,
 ): Child {
-  const child = spawn(program, ['monitor', letters], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, ['monitor', letters, String(ownPorts)], { stdio: ['ignore', 'pipe', 'pipe'] });
   // Listening alone keeps no process alive.
   child.unref();
   for (const pipe of [child.stdout, child.stderr]) (pipe as unknown as Socket).unref();
@@ -72,7 +75,7 @@ function start(
  * then at each change, at most every 20 ms. The result stops it, at once and for good.
  */
 export function watchKernel(
-  { program, spawned, trouble }: Monitor,
+  monitor: Monitor,
   kinds: readonly KernelEvent[],
   onEvent: (kind: KernelEvent) => void,
 ): () => void {
@@ -85,9 +88,9 @@ export function watchKernel(
     for (const kind of kinds) if (news.includes(LETTERS[kind]) && !stopped) onEvent(kind);
   };
   const run = (): void => {
-    spawned();
-    child = start(program, letters, onLetters, why => {
-      trouble(why);
+    monitor.spawned();
+    child = start(monitor, letters, onLetters, why => {
+      monitor.trouble(why);
       timer = setTimeout(run, RESTART_MS);
     });
   };

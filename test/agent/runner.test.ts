@@ -140,11 +140,11 @@ test('pods are looked at after news, where other things are wanted, after a fail
   };
   assert.equal(await run(), 1);
   assert.equal(await run(), 1);
-  sweeping.mark();
+  sweeping.mark('wires');
   assert.equal(await run(), 2);
   assert.equal(await run('b'), 3);
   fails = true;
-  sweeping.mark();
+  sweeping.mark('wires');
   assert.equal(await run('b'), 4);
   fails = false;
   assert.equal(await run('b'), 5);
@@ -158,11 +158,39 @@ test('news that come during a look are of the next one', async () => {
   const sweeping = openSweeping(
     async () => {
       looks += 1;
-      if (looks === 1) sweeping.mark();
+      if (looks === 1) sweeping.mark('wires');
     },
     1_000,
     () => 0,
   );
   for (let n = 0; n < 3; n += 1) await sweeping.run('');
   assert.equal(looks, 2);
+});
+
+test('tables are read at first, after news of them, where pods shall be otherwise, again after a failure, and now and then', async () => {
+  let now = 0;
+  const asked: boolean[] = [];
+  const sweeping = openSweeping(
+    async tables => {
+      asked.push(tables);
+      if (asked.length === 5) throw new Error('no');
+    },
+    1_000,
+    () => now,
+  );
+  const run = (wanted = 'a'): Promise<void> => sweeping.run(wanted).catch(() => {});
+  await run();
+  sweeping.mark('wires');
+  await run();
+  sweeping.mark('tables');
+  await run();
+  await run('b');
+  sweeping.mark('tables');
+  await run('b');
+  await run('b');
+  sweeping.mark('wires');
+  await run('b');
+  now = 1_000;
+  await run('b');
+  assert.deepEqual(asked, [true, false, true, true, true, true, false, true]);
 });

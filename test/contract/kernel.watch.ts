@@ -14,6 +14,7 @@ export function watchCases(subject: Subject): void {
     wire: () => kernel.links.change(`${VETH_PREFIX}0`, { mtu: 1300 }),
     nft: () => kernel.nft.apply(`table inet ${NFT_TABLE} {\n}\ndelete table inet ${NFT_TABLE}\n`),
     policy: () => kernel.nft.apply(`table inet ${POLICY_TABLE} {\n}\ndelete table inet ${POLICY_TABLE}\n`),
+    fence: () => kernel.nft.apply(`table bridge ${NFT_TABLE} {\n}\ndelete table bridge ${NFT_TABLE}\n`),
     filter: () => kernel.nft.apply(`table inet ${TABLE} {\n}\n`),
   };
   const kinds = Object.keys(actions) as KernelEvent[];
@@ -36,18 +37,12 @@ export function watchCases(subject: Subject): void {
     test('what is of pods is not news of anything else', async () => {
       await upLink(subject, `${VETH_PREFIX}0`);
       const link = `${VETH_PREFIX}0`;
-      const table = (family: string, name: string) => async () => {
-        await kernel.nft.apply(`table ${family} ${name} {\n}\n`);
-        await kernel.nft.apply(`delete table ${family} ${name}\n`);
-      };
       const ofPods: readonly (() => Promise<void>)[] = [
         () => kernel.links.change(link, { up: false }),
         () => kernel.links.change(link, { up: true }),
         () => kernel.routes.replace({ dst: cidr('10.9.0.7/32'), kind: 'unicast', link }),
         () => kernel.routes.replace({ dst: cidr('fd09::7/128'), kind: 'unicast', link }),
         () => kernel.routes.remove({ dst: cidr('10.9.0.7/32'), kind: 'unicast', link }),
-        table('bridge', NFT_TABLE),
-        table('inet', PORTS_TABLE),
         () => kernel.links.remove(link),
       ];
       const seen: KernelEvent[] = [];
@@ -62,6 +57,37 @@ export function watchCases(subject: Subject): void {
         await until('news', () => seen.length > 0);
         assert.deepEqual([...new Set(seen)], ['wire'], String(act));
       }
+      stop();
+    });
+
+    test('tables about pods are news of their own', async () => {
+      const seen: KernelEvent[] = [];
+      const stop = kernel.watch(kinds, event => seen.push(event));
+      await until('listening', () => seen.length >= kinds.length);
+      for (const table of [`bridge ${NFT_TABLE}`, `inet ${PORTS_TABLE}`]) {
+        seen.length = 0;
+        await kernel.nft.apply(`table ${table} {\n}\ndelete table ${table}\n`);
+        await until('news', () => seen.length > 0);
+        assert.deepEqual([...new Set(seen)], ['fence']);
+      }
+      stop();
+    });
+
+    test('its own set elements are no news, and what a program changes is', async () => {
+      await kernel.nft.apply(`table bridge ${NFT_TABLE} {\n  set s {\n    type mark\n  }\n}\n`);
+      const seen: KernelEvent[] = [];
+      const stop = kernel.watch(['fence', 'filter'], event => seen.push(event));
+      await until('listening', () => seen.length >= 2);
+      seen.length = 0;
+      await kernel.nft.elements('bridge', NFT_TABLE, [
+        { op: 'add', set: 's', key: Buffer.from([1, 0, 0, 0]) },
+      ]);
+      // What another table tells comes after it.
+      await kernel.nft.apply(`table inet ${TABLE} {\n}\n`);
+      await until('news', () => seen.includes('filter'));
+      assert.deepEqual([...new Set(seen)], ['filter']);
+      await kernel.nft.apply(`delete table bridge ${NFT_TABLE}\n`);
+      await until('news', () => seen.includes('fence'));
       stop();
     });
 

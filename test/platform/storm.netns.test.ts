@@ -50,7 +50,7 @@ test('a monitor that is killed is started again, and tells everything anew', asy
   const stop = kernel.watch(['link'], event => seen.push(event));
   await until('listening', () => seen.length > 0);
   seen.length = 0;
-  const pid = execFileSync('pgrep', ['-P', String(process.pid), '-f', 'monitor l$'], {
+  const pid = execFileSync('pgrep', ['-P', String(process.pid), '-f', 'monitor l '], {
     encoding: 'utf8',
   }).trim();
   process.kill(Number(pid), 'SIGKILL');
@@ -73,7 +73,7 @@ test('it ends with the process that listens', async () => {
   }
   const left = (): boolean => {
     try {
-      execFileSync('pgrep', ['-f', 'monitor a$'], { stdio: 'ignore' });
+      execFileSync('pgrep', ['-f', 'monitor a '], { stdio: 'ignore' });
       return true;
     } catch {
       return false;

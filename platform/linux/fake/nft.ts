@@ -149,6 +149,5 @@ export const fakeNft = (state: State): Nft => ({
     const tables = copy(state.tables);
     changeElements(tables.get(`${family} ${name}`) ?? refuse('ENOENT', `nft table ${name}`), changes);
     state.tables = tables;
-    tell(state, tableNews(family, name));
   },
 });

@@ -75,7 +75,7 @@ export const routeNews = (dst: Cidr): KernelEvent =>
 export function tableNews(family: string, name: string): KernelEvent {
   if (name === POLICY_TABLE) return 'policy';
   if (name === NFT_TABLE && family === 'inet') return 'nft';
-  return name.startsWith(NFT_TABLE) ? 'wire' : 'filter';
+  return name.startsWith(NFT_TABLE) ? 'fence' : 'filter';
 }
 
 /** News come after the verb's answer, as they do from the kernel. */
