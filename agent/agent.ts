@@ -128,7 +128,9 @@ export async function runAgent({
     mended: (kind, count) => pass.noteMended({ [kind]: count }),
     parted: () => policy?.mark(),
     released: ips => {
-      void forgetAddresses(ips).catch(error => log.debug({ error: String(error) }, 'conntrack'));
+      void forgetAddresses(kernel.flows, ips).catch(error =>
+        log.debug({ error: String(error) }, 'conntrack'),
+      );
     },
   });
   policy = await openPolicy({

@@ -11,7 +11,7 @@ import type { Discovery } from '../discovery/discovery.ts';
 import { readIfThere } from '../discovery/files.ts';
 import { parseSources, printSources, type Remembered } from '../discovery/remembered.ts';
 import { startSaver } from '../discovery/saver.ts';
-import { openFlows } from '../platform/linux/ctsocket.ts';
+import type { LinuxKernel } from '../platform/linux/kernel.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { Kernel } from '../platform/linux/types.ts';
 import { openApplier } from '../policy/apply.ts';
@@ -29,7 +29,7 @@ import { startRunner } from './runner.ts';
 export type PolicyOptions = {
   readonly config: Config;
   readonly nodeName: string;
-  readonly kernel: Kernel;
+  readonly kernel: LinuxKernel;
   readonly memos: TableMemos;
   readonly client: Client;
   readonly discovery: Discovery;
@@ -146,9 +146,10 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
   const { config, nodeName, kernel, memos, client, discovery, cni, log } = options;
   if (!config.networkPolicy) return switchedOff(options);
   const initial = remember(cni.leases().length > 0, log);
-  const flows = config.policyKeepConnections ? undefined : openFlows();
-  const cutter: Cutter | undefined =
-    flows && startCutter({ flows, nft: kernel.nft, local: () => localAddresses(kernel), log });
+  const { flows, nft } = kernel;
+  const cutter: Cutter | undefined = config.policyKeepConnections
+    ? undefined
+    : startCutter({ flows, nft, local: () => localAddresses(kernel), log });
   let changed = (): void => {};
   const cluster = startCluster({
     client,
@@ -187,7 +188,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
   ];
   const room = openPolicyRoom({
     nodeName,
-    applier: openApplier(kernel.nft, memos, config.policyLog),
+    applier: openApplier(nft, memos, config.policyLog),
     objects: cluster.objects,
     known: cluster.known,
     synced: cluster.synced,
@@ -197,7 +198,7 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
     timed: options.timed,
     log,
   });
-  const denied = config.policyLog && startDeniedLog({ nft: kernel.nft, cluster: room.cluster, log });
+  const denied = config.policyLog && startDeniedLog({ nft, cluster: room.cluster, log });
   changed = () => {
     room.mark();
     if (cluster.synced()) for (const saver of savers) saver.mark();
@@ -215,7 +216,6 @@ export async function openPolicy(options: PolicyOptions): Promise<AgentPolicy> {
       await cluster.close();
       for (const saver of savers) await saver.close();
       await cutter?.close();
-      flows?.close();
     },
   };
 }

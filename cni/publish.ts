@@ -1,6 +1,7 @@
 /** Pods' hostPorts in the kernel: element by element with a pod, the whole table where that does not do. */
 import { BRIDGE, PORTS_TABLE } from '../constants.ts';
 import { forgetUdpPorts } from '../platform/linux/conntrack.ts';
+import type { Flows } from '../platform/linux/ctsocket.ts';
 import { isNotFound } from '../platform/linux/errors.ts';
 import { ensureTable, type TableMemos } from '../platform/linux/table.ts';
 import type { Kernel, Nft } from '../platform/linux/types.ts';
@@ -25,6 +26,7 @@ export type Ports = {
 export type PortsDeps = {
   readonly nft: Kernel['nft'];
   readonly sysctls: Kernel['sysctls'];
+  readonly flows: Flows;
   readonly book: Book;
   readonly keyed: Keyed;
   readonly memos: TableMemos;
@@ -42,7 +44,7 @@ async function routeLocalnet(sysctls: Kernel['sysctls'], link: string, wanted: '
   return 1;
 }
 
-export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Ports {
+export function openPorts({ nft, sysctls, flows, book, keyed, memos }: PortsDeps): Ports {
   let empty = false;
   // What `ensure` reads and then writes must not change in between: a port given meanwhile would be lost with it.
   const turns = newKeyed();
@@ -91,8 +93,8 @@ export function openPorts({ nft, sysctls, book, keyed, memos }: PortsDeps): Port
     }
     if (fromLoopback(lease)) await loopback([lease]);
     const udp = (lease.ports ?? []).filter(port => port.protocol === 'udp').map(port => port.hostPort);
-    // Where there is no program for it, such flows end by themselves after 30 silent seconds.
-    await forgetUdpPorts(udp).catch(() => {});
+    // Where the kernel refuses, such flows end by themselves after 30 silent seconds.
+    await forgetUdpPorts(flows, udp).catch(() => {});
   }
 
   async function takeBack(lease: Lease): Promise<void> {

@@ -205,7 +205,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     readyWithin: gate.within,
     queue: openDelQueue(options.delQueueDir),
     leaving: new Set(),
-    ports: openPorts({ nft: kernel.nft, sysctls: kernel.sysctls, book, keyed, memos }),
+    ports: openPorts({ nft: kernel.nft, sysctls: kernel.sysctls, flows: kernel.flows, book, keyed, memos }),
     limiter: openLimiter({ kernel, book, keyed }),
     strangers: newStrangers(log),
     readyMarker: options.readyMarker,

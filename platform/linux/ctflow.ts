@@ -110,8 +110,8 @@ export type FlowNews =
   /** The dump's end, or the answer to a deletion; errno 0 is success. */
   | { readonly kind: 'end'; readonly seq: number; readonly errno: number };
 
-/** What the socket received, message by message; what is not understood is passed over. */
-export function* parseFlowNews(bytes: Buffer): Generator<FlowNews> {
+/** What the socket received, message by message; what is not understood is passed over, and with `ends` the flows too. */
+export function* parseFlowNews(bytes: Buffer, ends = false): Generator<FlowNews> {
   for (let at = 0; at + 16 <= bytes.length; ) {
     const length = bytes.readUInt32LE(at);
     if (length < 16 || at + length > bytes.length) return;
@@ -119,7 +119,7 @@ export function* parseFlowNews(bytes: Buffer): Generator<FlowNews> {
     const seq = bytes.readUInt32LE(at + 8);
     if (type === TYPE.error || type === TYPE.done)
       yield { kind: 'end', seq, errno: length >= HEADER ? bytes.readInt32LE(at + 16) : 0 };
-    else if (type === TYPE.new && length >= HEADER) {
+    else if (!ends && type === TYPE.new && length >= HEADER) {
       const flow = parseFlow(bytes.readUInt8(at + 16), bytes.subarray(at + HEADER, at + length));
       if (flow !== undefined) yield { kind: 'flow', seq, flow };
     }

@@ -1,12 +1,17 @@
 /** The socket by which remembered connections are read and removed. */
 import { getSystemErrorName } from 'node:util';
 import { Protocol, RawNetlinkSocket } from 'netlink';
+import { ipToBytes } from '../../ip.ts';
+import type { Ip } from '../../types.ts';
 import { encodeFlowDelete, encodeFlowDump, type Flow, type FlowNews, parseFlowNews } from './ctflow.ts';
 import { LinuxError } from './errors.ts';
 
 export type Flows = {
-  /** All connections of both families for which `keep` holds. Rejects with LinuxError. */
-  readonly list: (keep: (flow: Flow) => boolean) => Promise<readonly Flow[]>;
+  /**
+   * All connections of both families for which `keep` holds. `among`: those that it can hold for have one of these
+   * addresses; the others, of which there may be many, are then not taken apart. Rejects with LinuxError.
+   */
+  readonly list: (keep: (flow: Flow) => boolean, among?: readonly Ip[]) => Promise<readonly Flow[]>;
   /** The number of those that were there. Rejects with LinuxError; those before are gone then. */
   readonly remove: (flows: readonly Flow[]) => Promise<number>;
   readonly close: () => void;
@@ -17,7 +22,12 @@ const TIMEOUT_MS = 10_000;
 /** Deletions in one message to the kernel; their answers must fit the receive buffer. */
 const AT_ONCE = 200;
 
-type Waiting = { readonly take: (news: FlowNews) => void; readonly fail: (error: LinuxError) => void };
+type Waiting = {
+  readonly take: (news: FlowNews) => void;
+  readonly fail: (error: LinuxError) => void;
+  /** Where none of these bytes are in what was received, only ends are looked for. */
+  readonly among: readonly Buffer[] | undefined;
+};
 
 const failed = (code: string): LinuxError => new LinuxError(code, `conntrack: ${code}`);
 
@@ -34,7 +44,8 @@ export function openFlows(): Flows {
     });
     made.unref();
     made.on('message', bytes => {
-      for (const news of parseFlowNews(bytes)) waiting?.take(news);
+      const nothing = waiting?.among?.every(ip => !bytes.includes(ip));
+      for (const news of parseFlowNews(bytes, nothing)) waiting?.take(news);
     });
     // The package closes a socket after an error.
     made.on('error', error => {
@@ -46,7 +57,11 @@ export function openFlows(): Flows {
   let socket = open();
 
   /** Sends and takes answers until `take` says that there is nothing more to come. */
-  const exchange = (bytes: Buffer, take: (news: FlowNews) => boolean): Promise<void> => {
+  const exchange = (
+    bytes: Buffer,
+    take: (news: FlowNews) => boolean,
+    among?: readonly Buffer[],
+  ): Promise<void> => {
     const mine = turn.then(
       () =>
         new Promise<void>((resolve, reject) => {
@@ -57,7 +72,7 @@ export function openFlows(): Flows {
             else reject(error);
           };
           const timer = setTimeout(() => end(failed('ETIMEDOUT')), TIMEOUT_MS);
-          waiting = { take: news => void (take(news) && end()), fail: end };
+          waiting = { take: news => void (take(news) && end()), fail: end, among };
           socket.send(bytes, undefined, error => {
             if (error) end(failed(error.code));
           });
@@ -67,16 +82,17 @@ export function openFlows(): Flows {
     return mine;
   };
 
-  const list: Flows['list'] = async keep => {
+  const list: Flows['list'] = async (keep, among) => {
     const own = seq++;
     const found: Flow[] = [];
     let errno = 0;
-    await exchange(encodeFlowDump(own), news => {
+    const take = (news: FlowNews): boolean => {
       if (news.seq !== own) return false;
       if (news.kind === 'flow' && keep(news.flow)) found.push(news.flow);
       if (news.kind === 'end') errno = news.errno;
       return news.kind === 'end';
-    });
+    };
+    await exchange(encodeFlowDump(own), take, among?.map(ipToBytes));
     if (errno !== 0) throw failed(getSystemErrorName(errno));
     return found;
   };

@@ -1,5 +1,6 @@
 /** The real kernel of this network namespace. */
 import { addressesOn } from './addr.ts';
+import { type Flows, openFlows } from './ctsocket.ts';
 import { LinuxError } from './errors.ts';
 import { countingExec } from './exec.ts';
 import { type Gathering, newGathering } from './gather.ts';
@@ -30,9 +31,13 @@ export type KernelOptions = {
 
 /**
  * `rt`: the same socket for messages that no verb covers (pods' veths by index). `gather`: what
- * the CNI binary is to do.
+ * the CNI binary is to do. `flows`: connections that the kernel remembers.
  */
-export type LinuxKernel = Kernel & { readonly rt: Rtnl; readonly gather: () => Gathering };
+export type LinuxKernel = Kernel & {
+  readonly rt: Rtnl;
+  readonly gather: () => Gathering;
+  readonly flows: Flows;
+};
 
 export function openKernel(options: KernelOptions = {}): LinuxKernel {
   const { sysctlBase = defaultSysctlBase(), sysctlRecord, monitor, trouble = () => {} } = options;
@@ -58,11 +63,13 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     remove: monitor === undefined ? (name: string) => own.remove(name) : removeElsewhere,
   };
   const indexes = indexesOn(links);
+  const flows = openFlows();
   const ports = newOwnPorts();
   const nft = nftOver(exec, changed, ports.next);
   return {
     rt,
     gather: newGathering,
+    flows,
     links,
     addresses: addressesOn(rt, indexes),
     routes: routesOn(rt, indexes),
@@ -84,6 +91,7 @@ export function openKernel(options: KernelOptions = {}): LinuxKernel {
     counts: () => ({ spawns, changes: changes + rt.changes() }),
     close: async () => {
       nft.close();
+      flows.close();
       rt.close();
       genl.close();
     },

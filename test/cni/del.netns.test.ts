@@ -172,7 +172,7 @@ test('42 a damaged file in the queue stops nobody', async () => {
 });
 
 test('connections of a freed address are forgotten, so that its next holder does not get their packets', async () => {
-  await bed.restart({ released: ips => void forgetAddresses(ips) });
+  await bed.restart({ released: ips => void forgetAddresses(bed.kernel.flows, ips) });
   await here(['nft', '-f', '-'], {
     stdin:
       'table inet tracked {\n chain c {\n type filter hook output priority 0;\n ct state new counter\n }\n}\n',
