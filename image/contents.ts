@@ -135,7 +135,7 @@ async function baseParts(arch: Arch, sources: Sources): Promise<Parts> {
       ['usr/bin/wireguard-go', program(arch, wireguardGo.path)],
       [WIREGUARD_PROGRAM.slice(1), program(arch, supervisor)],
     ]),
-    'wg, nft, conntrack, iptables-legacy': debianFiles(arch, debian.root, paths),
+    'wg, nft, iptables-legacy': debianFiles(arch, debian.root, paths),
     libraries: new Map([...libraries].map(([path, source]) => [path, program(arch, source)])),
     licences: licences(debian.root, node),
     skeleton,

@@ -12,7 +12,6 @@ export const MULTIARCH = 'MULTIARCH';
 
 /** Package → the files that are wanted of it, without leading slash. The libraries they need come by themselves. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  conntrack: ['usr/sbin/conntrack'],
   // For hosts whose firewall is iptables-legacy, which nft does not show; what one plain rule needs.
   iptables: [
     'usr/sbin/xtables-legacy-multi',

@@ -86,7 +86,6 @@ describe('image', { skip: skipNative }, () => {
     ['node', /^v24\./],
     ['wg', /^wireguard-tools v/],
     ['nft', /^nftables v/],
-    ['conntrack', /^conntrack v/],
     ['wireguard-go', /^wireguard-go v?\d/],
   ] as const)
     test(`${program} runs`, async () => assert.match(await inside(program, '--version'), answer));
