@@ -27,6 +27,10 @@ export const inNode = async (cluster: Cluster, node: string, argv: readonly stri
   return output.stdout.trim();
 };
 
+/** A node's ping. @throws Error where none of three is answered: a busy machine may lose one */
+export const pingFrom = (cluster: Cluster, node: string, ip: string): Promise<string> =>
+  inNode(cluster, node, ['ping', '-c3', '-i0.2', '-W2', '-q', ip]);
+
 /** A program in the namespaces that a pod has of its own on its node, with the node's files and without kubelet. */
 export const inPodNetns = (pod: TestPod, argv: readonly string[]): readonly string[] => [
   'nsenter',

@@ -7,7 +7,7 @@ import { ensureBuilt } from '../build.ts';
 import { AGNHOST_IMAGE } from '../images.ts';
 import { withoutKubelet } from '../kubelet.ts';
 import { clusterUnavailable } from '../packages.ts';
-import { inNode } from '../pods.ts';
+import { inNode, pingFrom } from '../pods.ts';
 import { sleep, until } from '../process.ts';
 import { agentProcess, killAgent, podOf, untilMeshed } from './agent.ts';
 import { type Crictl, crictlOn, type Sandbox } from './crictl.ts';
@@ -109,7 +109,7 @@ export const cri = (world: () => World): void => {
     };
 
     const reach = async (from: string, { ips }: Sandbox) => {
-      for (const ip of ips) await inNode(world().cluster, from, ['ping', '-c1', '-W2', '-q', ip]);
+      for (const ip of ips) await pingFrom(world().cluster, from, ip);
     };
 
     it('gives a sandbox addresses of its node, its hostPort, names and sysctls, until it is stopped', () =>

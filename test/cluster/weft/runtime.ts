@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AGNHOST_IMAGE } from '../images.ts';
-import { inNode, makePods, processOf } from '../pods.ts';
+import { inNode, makePods, pingFrom, processOf } from '../pods.ts';
 import { until } from '../process.ts';
 import { agentStatus, askStatus, podOf, readiness, untilMeshed } from './agent.ts';
 import { ASK, url, type World } from './world.ts';
@@ -92,7 +92,7 @@ export const runtime = (world: () => World): void => {
     });
     const [last] = await makePods(cluster, { 'reload-c': 'node2' });
     for (const ip of [before, after, last].flatMap(pod => pod?.ips ?? []))
-      await inNode(cluster, 'node1', ['ping', '-c1', '-W2', ip]);
+      await pingFrom(cluster, 'node1', ip);
     assert.ok((await processOf(cluster, ['reload-a'])).pid === before?.pid, 'a pod outlives its runtime');
     await must(['delete', 'pod', 'reload-a', 'reload-b', 'reload-c', '--grace-period=0', '--force']);
     await untilMeshed(cluster);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { inNode, makePods } from '../pods.ts';
+import { inNode, makePods, pingFrom } from '../pods.ts';
 import { until } from '../process.ts';
 import { agentStatus, watchCalls } from './agent.ts';
 import type { World } from './world.ts';
@@ -69,7 +69,7 @@ export const wiring = (world: () => World): void => {
     const names = Array.from({ length: 8 }, (_, index) => `killed-${index}`);
     const pods = await makePods(cluster, Object.fromEntries(names.map(name => [name, 'node3'])));
     assert.equal(new Set(pods.flatMap(pod => pod.ips)).size, 16);
-    for (const ip of pods.flatMap(pod => pod.ips)) await inNode(cluster, 'node1', ['ping', '-c1', '-W2', ip]);
+    for (const ip of pods.flatMap(pod => pod.ips)) await pingFrom(cluster, 'node1', ip);
     await must(['delete', 'pod', ...names]);
     const clean = async () => isDeepStrictEqual([await used(), await links()], before);
     await until('nothing left of the pods', 60_000, clean).catch(async error => {
