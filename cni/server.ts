@@ -240,16 +240,18 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       return 0;
     });
 
+  let settled = false;
   const sweepTables = async ({ antiSpoofing, gateways }: CniConfig): Promise<number> => {
     const spoofing = await ensureAntiSpoofing(deps, antiSpoofing, memos);
+    settled = spoofing.settled;
     // The first look writes what the last agent, or nobody, wrote.
-    if (looked) deps.mended('anti-spoofing', spoofing);
-    return spoofing + (await extra('hostPorts', () => deps.ports.ensure(gateways)));
+    if (looked) deps.mended('anti-spoofing', spoofing.changes);
+    return spoofing.changes + (await extra('hostPorts', () => deps.ports.ensure(gateways)));
   };
 
   const sweep = async (tables = true): Promise<number> => {
     if ('reason' in config) return 0;
-    const inTables = tables ? await sweepTables(config) : 0;
+    const inTables = tables || !settled ? await sweepTables(config) : 0;
     const pods = (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
     const changes = inTables + pods + (await extra('bandwidth limits', deps.limiter.ensure));
     // Only now is it known which addresses are held and by whom.

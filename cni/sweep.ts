@@ -12,34 +12,40 @@ import { type Lease, leaseKey } from './lease.ts';
 import { linkName } from './plumb.ts';
 import type { VerbDeps } from './verbs.ts';
 
-/** Those of links that are gone: a pod whose lease was lost lives on, and needs its own. */
-async function deadElements(deps: VerbDeps, listing: string): Promise<readonly ElementChange[]> {
+type Stray = { readonly dead: readonly ElementChange[]; readonly living: number };
+
+/** Those of links that are gone are dead: a pod whose lease was lost lives on, and needs its own. */
+async function strays(deps: VerbDeps, listing: string): Promise<Stray> {
   const stray = strayElements(listing, deps.book.all());
-  if (stray.length === 0) return [];
+  if (stray.length === 0) return { dead: [], living: 0 };
   const links = new Set((await deps.kernel.links.list()).map(link => link.name));
-  return stray.filter(element => !links.has(element.link));
+  const dead = stray.filter(element => !links.has(element.link));
+  return { dead, living: stray.length - dead.length };
 }
 
-/** Each sweep reads the sets too: an element of a pod that is gone would let another take its name. */
-async function mendElements(deps: VerbDeps, listing: string): Promise<number> {
+/** The sets are read too: an element of a pod that is gone would let another take its name. */
+async function mendElements(deps: VerbDeps, listing: string): Promise<Spoofing> {
   const { kernel, book, keyed } = deps;
   deps.strangers.note(listing, book.all());
   const quiet = book.all().filter(lease => !keyed.busy(leaseKey(lease)));
   const missing = missingElements(listing, quiet);
-  const stray = await deadElements(deps, listing);
+  const { dead, living } = await strays(deps, listing);
   await kernel.nft.elements('bridge', NFT_TABLE, missing);
-  await dropElements(kernel, stray);
-  if (stray.length > 0)
-    deps.log.info({ elements: stray.length }, 'set elements of pods that are gone are removed');
-  return missing.length + stray.length;
+  await dropElements(kernel, dead);
+  if (dead.length > 0)
+    deps.log.info({ elements: dead.length }, 'set elements of pods that are gone are removed');
+  return { changes: missing.length + dead.length, settled: living === 0 };
 }
+
+/** `settled`: no set has an element of a living link that no lease speaks of; it must go when its link does. */
+export type Spoofing = { readonly changes: number; readonly settled: boolean };
 
 /** Writes the table of the bridge family where it differs, with every pod in it, and mends its sets. */
 export async function ensureAntiSpoofing(
   deps: VerbDeps,
   enabled: boolean,
   memos: TableMemos,
-): Promise<number> {
+): Promise<Spoofing> {
   const { kernel, book } = deps;
   let listing = '';
   const nft: Nft = {
@@ -53,7 +59,8 @@ export async function ensureAntiSpoofing(
     },
   };
   const changed = await ensureTable(nft, 'bridge', NFT_TABLE, antiSpoofTable(enabled), memos, true);
-  return Number(changed) + (await mendElements(deps, listing));
+  const mended = await mendElements(deps, listing);
+  return { ...mended, changes: Number(changed) + mended.changes };
 }
 
 /** Frees or mends one pod. Attachments that a verb works on are left to it. */
