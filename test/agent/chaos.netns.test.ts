@@ -4,7 +4,7 @@
  * same again.
  */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -161,6 +161,15 @@ async function allReach(pods: readonly Pod[]): Promise<number> {
   return Math.round(performance.now() - began);
 }
 
+/** What helps to see why a node is not reached. */
+async function lookAt(m: Member): Promise<string> {
+  const script =
+    'ip -br address; ip route; wg show weft-wg | grep -v key:; ps -C wireguard-go -o pid,etime,args';
+  const seen = await m.namespace.run(['sh', '-c', script]).catch(String);
+  const log = readFileSync(m.logFile, 'utf8').split('\n').slice(-25).join('\n');
+  return `== ${m.name}: ${JSON.stringify((await m.status())?.peers)}\n${seen}\n${log}`;
+}
+
 async function noAddressTwice(members: readonly Member[]): Promise<void> {
   const all = await Promise.all(
     members.map(async m => (await m.status())?.pods.flatMap(pod => pod.ips) ?? []),
@@ -192,8 +201,9 @@ async function chaos(seed: number, seconds: number): Promise<void> {
       await storm(world, [one as Member, two as Member], seconds - 2, happened);
       const ms = await allReach([...pods.values()]);
       process.stdout.write(`${happened.length} events; all reached all ${ms} ms after the last\n`);
-    }).catch(error => {
-      throw new Error(`${error.message}; seed ${seed}: ${happened.join(', ')}`);
+    }).catch(async error => {
+      const found = await Promise.all(members.map(lookAt));
+      throw new Error(`${error.message}; seed ${seed}: ${happened.join(', ')}\n${found.join('\n')}`);
     });
     assert.equal(await (await capture.stop()).count('net 10.42.0.0/16 or net fd42::/48'), 0, `seed ${seed}`);
     await noAddressTwice(members);
