@@ -172,7 +172,11 @@ async function lookAt(m: Member): Promise<string> {
 
 async function noAddressTwice(members: readonly Member[]): Promise<void> {
   const all = await Promise.all(
-    members.map(async m => (await m.status())?.pods.flatMap(pod => pod.ips) ?? []),
+    members.map(async m => {
+      // The last event may have been its agent's end.
+      const status = await until(`the agent of ${m.name}`, m.status, SETTLE_MS);
+      return status.pods.flatMap(pod => pod.ips);
+    }),
   );
   const ips = all.flat();
   assert.ok(ips.length >= members.length * 2);
