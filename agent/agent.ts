@@ -107,6 +107,7 @@ export async function runAgent({
       policy?.mark();
     },
   });
+  const remembered = discovery.facts();
   const cni = await startCni({
     kernel,
     memos,
@@ -161,7 +162,7 @@ export async function runAgent({
     onChange: () => mark(),
     log,
   });
-  const mesh = openMesh({ kernel, memos, now: Date.now });
+  const mesh = openMesh({ kernel, memos, now: Date.now, remembered });
   const installation = openInstallation(config, log);
   const sweeping = openSweeping(cni.sweep, MAX_PASS_MS);
   const pass = newPass({

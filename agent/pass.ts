@@ -172,6 +172,7 @@ async function applyMesh(
   const read = { facts, key, publication, sweep: synced, addresses, routes: routes.ours, rulesNews };
   let outcome = await deps.mesh.reconcile({ ...read, ...change });
   tellPeers(deps, change);
+  for (const gateway of outcome.redirected) void deps.prober.ask(gateway);
   // Only when the device has the key and our peers: whoever learns of us begins at once, and must not find us deaf.
   if (outcome.device?.publicKey === key.publicKey && knowsPeers(deps, synced, facts)) {
     const endpoints = await ownCandidates(config, kernel, discovery, links, addresses);

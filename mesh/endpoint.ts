@@ -5,7 +5,7 @@
  * living session, where the peer has withdrawn the very address in use, or where no way leads there any more:
  *
  *   new peer ──patience──► best candidate ──6 s without handshake──► next candidate … ──► first again
- *   handshake fresh (< 180 s): hands off
+ *   handshake fresh (< 180 s): hands off, but for an endpoint of our own choice from which nothing has come for 12 s
  *   handshake stale: as a new peer, beginning with the best candidate that is not in use
  */
 import type { Endpoint } from '../types.ts';
@@ -16,17 +16,22 @@ export const FRESH_MS = 180_000;
 /** Above WireGuard's REKEY_TIMEOUT of 5 s, so that each candidate sees at least one initiation. */
 export const TRY_MS = 6_000;
 
+/** A peer whose agent is dead says that it got our probe after WireGuard's KEEPALIVE_TIMEOUT, 10 s. */
+export const DEAF_MS = 12_000;
+
 export type EndpointFacts = {
   /** Ranked, best first. */
   readonly candidates: readonly Endpoint[];
-  /** All that the peer has published since we know it, also what it no longer does. */
+  /** All that the peer has published since we know it, in that order, also what it no longer does. */
   readonly published: readonly Endpoint[];
   /** What the device has now, set by us or learnt by it. */
   readonly current: Endpoint | undefined;
   /** Milliseconds since the last handshake; undefined: never. */
   readonly handshakeAge: number | undefined;
-  /** The endpoint that we set last, and how long ago. */
-  readonly lastSet: { readonly endpoint: Endpoint; readonly age: number } | undefined;
+  /** The endpoint that we set last, how long ago, and whether anything has come from the peer since. */
+  readonly lastSet:
+    | { readonly endpoint: Endpoint; readonly age: number; readonly heard: boolean }
+    | undefined;
   /** Milliseconds since we know this peer. */
   readonly knownFor: number;
   /** Milliseconds that the other end has the first word; see `initiative`. */
@@ -47,6 +52,16 @@ const keep: EndpointChoice = { kind: 'keep' };
 const withdrawn = ({ candidates, published, current }: EndpointFacts): boolean =>
   current !== undefined && published.includes(current) && !candidates.includes(current);
 
+/** What a peer publishes after the address that it has left is where it is now; what it published before may be as old. */
+const newest = ({ candidates, published, current }: EndpointFacts): Endpoint | undefined =>
+  candidates.find(
+    candidate => current !== undefined && published.indexOf(candidate) > published.indexOf(current),
+  );
+
+/** In use by our own choice, and nothing has come by it. */
+const deaf = ({ current, lastSet }: EndpointFacts): boolean =>
+  lastSet !== undefined && lastSet.endpoint === current && !lastSet.heard;
+
 /** Where this node cannot send to the endpoint in use, the peer would never learn where we are. */
 const wayOut = ({ candidates, current, deadEnds }: EndpointFacts): Endpoint | undefined =>
   current !== undefined && deadEnds.has(current)
@@ -63,11 +78,13 @@ export function chooseEndpoint(facts: EndpointFacts): EndpointChoice {
   if (best === undefined) return keep;
   const other = wayOut(facts);
   if (other !== undefined) return { kind: 'set', endpoint: other };
-  if (withdrawn(facts)) return { kind: 'set', endpoint: best };
-  if (handshakeAge !== undefined && handshakeAge < FRESH_MS) return keep;
+  if (withdrawn(facts)) return { kind: 'set', endpoint: newest(facts) ?? best };
+  const fresh = handshakeAge !== undefined && handshakeAge < FRESH_MS;
+  if (fresh && !deaf(facts)) return keep;
   if (lastSet === undefined && knownFor < patience) return { kind: 'wait', ms: patience - knownFor };
   if (lastSet === undefined) return { kind: 'set', endpoint: best };
-  if (lastSet.age < TRY_MS) return { kind: 'wait', ms: TRY_MS - lastSet.age };
+  const tryMs = fresh ? DEAF_MS : TRY_MS;
+  if (lastSet.age < tryMs) return { kind: 'wait', ms: tryMs - lastSet.age };
   const next = after(candidates, lastSet.endpoint) ?? best;
   return next === lastSet.endpoint && next === facts.current ? keep : { kind: 'set', endpoint: next };
 }

@@ -4,10 +4,11 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { WG_LINK } from '../constants.ts';
+import type { NodeFact } from '../discovery/types.ts';
 import { type Engine, ensureWireguard } from '../platform/linux/engine.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { Address, Kernel, Route, WgDevice } from '../platform/linux/types.ts';
-import type { Endpoint, PublicKey } from '../types.ts';
+import type { Endpoint, Ip, PublicKey } from '../types.ts';
 import {
   applyAddresses,
   applyLinks,
@@ -24,7 +25,7 @@ import { addMended, type Mended, type MendedKind, sameFacts, undonePeers } from 
 import { meshTable } from './nft.ts';
 import { occupiedBy } from './occupied.ts';
 import { plan as makePlan } from './plan.ts';
-import { type MeshMemory, NO_MEMORY, nextRound, type Publication } from './rounds.ts';
+import { type MeshMemory, nextRound, type Publication, remembering } from './rounds.ts';
 import { openRouteTable } from './routetable.ts';
 import type { MeshFacts, MeshPlan } from './types.ts';
 
@@ -39,6 +40,8 @@ export type Outcome = {
   readonly errors: readonly StepError[];
   /** What foreign hands had undone. */
   readonly mended: Mended;
+  /** Gateways of peers with a session that have been given another endpoint: only an answer tells whether they are there. */
+  readonly redirected: readonly Ip[];
   /** When the next look is due, in milliseconds; undefined: only when something changes. */
   readonly again: number | undefined;
 };
@@ -63,7 +66,13 @@ export type MeshInput = {
 
 export type MeshRoom = { readonly reconcile: (input: MeshInput) => Promise<Outcome> };
 
-export type MeshDeps = { readonly kernel: Kernel; readonly memos: TableMemos; readonly now: () => number };
+export type MeshDeps = {
+  readonly kernel: Kernel;
+  readonly memos: TableMemos;
+  readonly now: () => number;
+  /** As an agent before this one knew them. */
+  readonly remembered?: readonly NodeFact[];
+};
 
 /** Runs steps one after the other, counts their changes by kind and collects their errors. */
 function stepper(changed: () => void) {
@@ -102,6 +111,17 @@ const hasHeirs = (plan: MeshPlan, { peers }: MeshMemory): boolean => {
   return plan.peers.some(peer => !peers.has(peer.publicKey) && nodes.has(peer.node));
 };
 
+const redirectedBy = (
+  plan: MeshPlan,
+  device: WgDevice,
+  endpoints: ReadonlyMap<PublicKey, Endpoint>,
+): readonly Ip[] => {
+  const met = new Set(device.peers.filter(peer => peer.latestHandshake > 0).map(peer => peer.publicKey));
+  return plan.peers
+    .filter(({ publicKey }) => endpoints.has(publicKey) && met.has(publicKey))
+    .flatMap(({ gateways }) => gateways.slice(0, 1));
+};
+
 /** Nothing is done, and nothing said to others: they go on without this node. */
 const waiting = (plan: MeshPlan, reason: string): Outcome => ({
   plan: {
@@ -115,6 +135,7 @@ const waiting = (plan: MeshPlan, reason: string): Outcome => ({
   changes: 0,
   errors: [],
   mended: {},
+  redirected: [],
   again: undefined,
 });
 
@@ -122,9 +143,9 @@ const waiting = (plan: MeshPlan, reason: string): Outcome => ({
 const RULES_LOOK_MS = 30_000;
 
 /** The room with its memory of peers. `reconcile` must not be called again before it has resolved. */
-export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
+export function openMesh({ kernel, memos, now, remembered = [] }: MeshDeps): MeshRoom {
   const table = openRouteTable(kernel);
-  let memory: MeshMemory = NO_MEMORY;
+  let memory: MeshMemory = remembering(remembered);
   let first = true;
   /** Once ours is at work it stays, whatever others do beside it. */
   let begun = false;
@@ -158,6 +179,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     let engine: Engine = { kind: 'none', reason: 'not tried yet' };
     let device: WgDevice | undefined;
     let again: number | undefined;
+    let redirected: readonly Ip[] = [];
 
     const applyAllPeers = async (): Promise<number> => {
       device = await kernel.wg.dump(WG_LINK);
@@ -173,6 +195,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
       const endpoints = gone ? withCurrent(device, round.endpoints) : round.endpoints;
       const applied = await applyPeers(kernel, peers, key, device, { ...round, endpoints }, sweep);
       [gone, away] = [false, false];
+      redirected = redirectedBy(peers, device, round.endpoints);
       device = { ...device, publicKey: key.publicKey };
       memory = round.memory;
       again = round.again;
@@ -211,7 +234,7 @@ export function openMesh({ kernel, memos, now }: MeshDeps): MeshRoom {
     first = false;
     settled = errors.length === 0 ? plan : undefined;
     const mended = steady ? addMended(made(), { tunnel: lost, peers: undone }) : {};
-    return { plan, engine, device, changes: changes(), errors, mended, again };
+    return { plan, engine, device, changes: changes(), errors, mended, redirected, again };
   };
   return { reconcile };
 }

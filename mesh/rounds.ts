@@ -2,6 +2,7 @@
  * What the mesh remembers of each peer between two reconciles: since when it is known, and
  * which endpoint was set when. A value in, a value out; the clock comes as an argument.
  */
+import type { NodeFact } from '../discovery/types.ts';
 import type { WgDevice, WgPeer } from '../platform/linux/types.ts';
 import type { Endpoint, PublicKey } from '../types.ts';
 import { chooseEndpoint, type EndpointChoice, initiative, TRY_MS } from './endpoint.ts';
@@ -13,8 +14,11 @@ export type PeerMemory = {
   readonly knownSince: number;
   /** Milliseconds that the peer has the first word, fixed when it appears. */
   readonly patience: number;
-  readonly lastSet: { readonly endpoint: Endpoint; readonly at: number } | undefined;
-  /** The latest of all endpoints that the peer has published. */
+  /** `rxBytes`: what had come from the peer by then. */
+  readonly lastSet:
+    | { readonly endpoint: Endpoint; readonly at: number; readonly rxBytes: number }
+    | undefined;
+  /** The latest of all endpoints that the peer has published, in that order. */
   readonly published: readonly Endpoint[];
 };
 
@@ -29,9 +33,20 @@ export type MeshMemory = {
   readonly peers: ReadonlyMap<PublicKey, PeerMemory>;
   /** Peers whose networks an heir has, and since when. */
   readonly retiring: ReadonlyMap<PublicKey, number>;
+  /** What an agent before this one knew to be published: a peer may have moved between the two. */
+  readonly earlier: ReadonlyMap<PublicKey, readonly Endpoint[]>;
 };
 
-export const NO_MEMORY: MeshMemory = { peers: new Map(), retiring: new Map() };
+/** `nodes`: as an agent before this one knew them. */
+export const remembering = (nodes: readonly NodeFact[]): MeshMemory => ({
+  peers: new Map(),
+  retiring: new Map(),
+  earlier: new Map(
+    nodes.flatMap(({ publicKey, endpoints }) =>
+      publicKey === undefined ? [] : [[publicKey, endpoints.map(({ a }) => a)]],
+    ),
+  ),
+});
 
 export type Round = {
   readonly memory: MeshMemory;
@@ -46,6 +61,7 @@ const firstSight = (
   publication: Publication,
   initial: boolean,
   now: number,
+  published: readonly Endpoint[] = [],
 ): PeerMemory => ({
   node: peer.node,
   knownSince: now,
@@ -56,7 +72,7 @@ const firstSight = (
     appearedAfter: publication.at === undefined ? undefined : now - publication.at,
   }),
   lastSet: undefined,
-  published: [],
+  published,
 });
 
 /** Enough for a peer that moves a few times between two networks of many addresses. */
@@ -103,7 +119,11 @@ const choose = (
     published: memory.published,
     current: actual?.endpoint,
     handshakeAge: actual?.latestHandshake ? now - actual.latestHandshake : undefined,
-    lastSet: memory.lastSet && { endpoint: memory.lastSet.endpoint, age: now - memory.lastSet.at },
+    lastSet: memory.lastSet && {
+      endpoint: memory.lastSet.endpoint,
+      age: now - memory.lastSet.at,
+      heard: (actual?.rxBytes ?? 0) > memory.lastSet.rxBytes,
+    },
     knownFor: now - memory.knownSince,
     patience: memory.patience,
     deadEnds,
@@ -128,7 +148,8 @@ export function nextRound(
   for (const peer of plan.peers) {
     const oldPeer = olds.get(peer.publicKey);
     const old = oldPeer && { actual: oldPeer, memory: before.peers.get(oldPeer.publicKey) };
-    const first = (): PeerMemory => firstSight(ownKey, peer, publication, initial, now);
+    const first = (): PeerMemory =>
+      firstSight(ownKey, peer, publication, initial, now, before.earlier.get(peer.publicKey));
     const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(first(), old) : first());
     const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
     const choice = inherit(
@@ -141,15 +162,16 @@ export function nextRound(
       endpoints.set(peer.publicKey, choice.endpoint);
       waits.push(TRY_MS);
     }
+    const rxBytes = there.get(peer.publicKey)?.rxBytes ?? 0;
     peers.set(
       peer.publicKey,
-      choice.kind === 'set' ? { ...seen, lastSet: { endpoint: choice.endpoint, at: now } } : seen,
+      choice.kind === 'set' ? { ...seen, lastSet: { endpoint: choice.endpoint, at: now, rxBytes } } : seen,
     );
   }
   const { held, again } = retiring(plan, device, before.retiring, now);
   if (again !== undefined) waits.push(again);
   return {
-    memory: { peers, retiring: held },
+    memory: { peers, retiring: held, earlier: before.earlier },
     endpoints,
     again: waits.length > 0 ? Math.min(...waits) : undefined,
   };

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { chooseEndpoint, type EndpointFacts, FRESH_MS, initiative, TRY_MS } from '../../mesh/endpoint.ts';
+import {
+  chooseEndpoint,
+  DEAF_MS,
+  type EndpointFacts,
+  FRESH_MS,
+  initiative,
+  TRY_MS,
+} from '../../mesh/endpoint.ts';
 import type { Endpoint } from '../../types.ts';
 
 const a = '192.0.2.1:51820' as Endpoint;
@@ -28,38 +35,58 @@ test('a new peer gets its best candidate, after the patience of this end', () =>
 });
 
 test('without an answer the next candidate follows, and the first again after the last', () => {
-  assert.deepEqual(choose({ current: a, lastSet: { endpoint: a, age: TRY_MS - 1 } }), {
+  assert.deepEqual(choose({ current: a, lastSet: { endpoint: a, age: TRY_MS - 1, heard: false } }), {
     kind: 'wait',
     ms: 1,
   });
-  assert.deepEqual(choose({ current: a, lastSet: { endpoint: a, age: TRY_MS } }), {
+  assert.deepEqual(choose({ current: a, lastSet: { endpoint: a, age: TRY_MS, heard: false } }), {
     kind: 'set',
     endpoint: b,
   });
-  assert.deepEqual(choose({ current: b, lastSet: { endpoint: b, age: TRY_MS } }), {
+  assert.deepEqual(choose({ current: b, lastSet: { endpoint: b, age: TRY_MS, heard: false } }), {
     kind: 'set',
     endpoint: a,
   });
 });
 
 test('a single candidate that is set already is not set again', () => {
-  assert.deepEqual(choose({ candidates: [a], current: a, lastSet: { endpoint: a, age: 60_000 } }), {
-    kind: 'keep',
-  });
+  assert.deepEqual(
+    choose({ candidates: [a], current: a, lastSet: { endpoint: a, age: 60_000, heard: false } }),
+    {
+      kind: 'keep',
+    },
+  );
 });
 
 test('an address that the peer has withdrawn is left at once, however fresh the handshake', () => {
   const moved = choose({
     candidates: [b],
     current: a,
-    lastSet: { endpoint: a, age: 90_000 },
+    lastSet: { endpoint: a, age: 90_000, heard: false },
     handshakeAge: 1_000,
   });
   assert.deepEqual(moved, { kind: 'set', endpoint: b });
 });
 
+test('in its place comes what the peer published later, which may not be its best one', () => {
+  const left = { current: roamed, handshakeAge: 1_000 };
+  const choice = choose({ ...left, candidates: [a, b], published: [a, roamed, b] });
+  assert.deepEqual(choice, { kind: 'set', endpoint: b });
+  const none = choose({ ...left, candidates: [a, b], published: [a, b, roamed] });
+  assert.deepEqual(none, { kind: 'set', endpoint: a });
+});
+
+test('an endpoint that this end chose while the handshake was fresh is left for the next where nothing comes by it', () => {
+  const chosen = (age: number, heard = false, current = a) =>
+    choose({ current, handshakeAge: 60_000, lastSet: { endpoint: a, age, heard } });
+  assert.deepEqual(chosen(DEAF_MS - 1), { kind: 'wait', ms: 1 });
+  assert.deepEqual(chosen(DEAF_MS), { kind: 'set', endpoint: b });
+  assert.deepEqual(chosen(DEAF_MS, true), { kind: 'keep' });
+  assert.deepEqual(chosen(DEAF_MS, false, roamed), { kind: 'keep' });
+});
+
 test('an endpoint to which no way leads from here any more is left for one that can be reached, if there is one', () => {
-  const stuck = { current: roamed, handshakeAge: 1_000, lastSet: { endpoint: a, age: 1_000 } };
+  const stuck = { current: roamed, handshakeAge: 1_000, lastSet: { endpoint: a, age: 1_000, heard: false } };
   assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed]) }), { kind: 'set', endpoint: a });
   assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed, a]) }), { kind: 'set', endpoint: b });
   assert.deepEqual(choose({ ...stuck, deadEnds: new Set([roamed, a, b]) }), { kind: 'keep' });
@@ -76,7 +103,7 @@ test('while the handshake is fresh a learnt endpoint is never put back', () => {
         const choice = choose({
           candidates,
           current: roamed,
-          lastSet: { endpoint: a, age },
+          lastSet: { endpoint: a, age, heard: false },
           handshakeAge,
           knownFor: age,
         });

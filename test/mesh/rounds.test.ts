@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { givenUp } from '../../mesh/heirs.ts';
 import { plan } from '../../mesh/plan.ts';
-import { type MeshMemory, NO_MEMORY, nextRound } from '../../mesh/rounds.ts';
+import { type MeshMemory, nextRound, remembering } from '../../mesh/rounds.ts';
 import type { WgDevice, WgPeer } from '../../platform/linux/types.ts';
 import type { Endpoint } from '../../types.ts';
 import { facts, key, node } from './facts.ts';
@@ -45,7 +45,7 @@ const round = (memory: MeshMemory, there: WgDevice, now: number) =>
   nextRound(meshed, key(1), there, memory, publication, true, now);
 
 test('a device that lost the endpoint, as a new wireguard-go has, gets the best one at once', () => {
-  const first = round(NO_MEMORY, device(), 1_000);
+  const first = round(remembering([]), device(), 1_000);
   assert.equal(first.endpoints.get(key(2)), BEST);
   const up = peer({ endpoint: BEST, latestHandshake: 1_100 });
   const second = round(first.memory, device(up), 2_000);
@@ -68,7 +68,7 @@ test('a node with a new key is called at once where its old self is, which goes 
   });
   const look = (memory: MeshMemory, there: WgDevice, now: number) =>
     nextRound(again, key(1), there, memory, publication, false, now);
-  const before = round(NO_MEMORY, device(old), 1_000).memory;
+  const before = round(remembering([]), device(old), 1_000).memory;
   const first = look(before, device(old), 2_000);
   assert.deepEqual([...first.endpoints], [[key(22), ROAMED]]);
   assert.deepEqual([...first.memory.retiring.keys()], [key(2)]);
@@ -96,4 +96,30 @@ test('a Node that shows its key no more is given up when its tunnel is dead, and
   assert.deepEqual(givenUp(nodes, device(peer({})), 181_000), ['uid-2'], 'never a handshake');
   assert.deepEqual(givenUp(nodes, device(), 181_000), ['uid-2'], 'no such peer');
   assert.deepEqual(givenUp([node(1), node(2), node(3)], device(alive), 1e9), []);
+});
+
+test('a peer that moved between two agents is followed: what it had published before is known', () => {
+  const OLD = '192.0.2.102:51820' as Endpoint;
+  const there = device(peer({ endpoint: OLD, latestHandshake: 900 }));
+  assert.equal(round(remembering([]), there, 1_000).endpoints.size, 0, 'an address that was learnt is kept');
+  const known = remembering([
+    node(2, {
+      endpoints: [
+        { t: 'host', a: BEST },
+        { t: 'host', a: OLD },
+      ],
+    }),
+  ]);
+  assert.deepEqual([...round(known, there, 1_000).endpoints], [[key(2), NEXT]]);
+});
+
+test('what comes from a peer after its endpoint was set speaks for it, however old its handshake', () => {
+  const OLD = '192.0.2.102:51820' as Endpoint;
+  const known = remembering([node(2, { endpoints: [{ t: 'host', a: OLD }] })]);
+  const before = { latestHandshake: 900, rxBytes: 500 };
+  const { memory } = round(known, device(peer({ ...before, endpoint: OLD })), 1_000);
+  const later = (rxBytes: number) =>
+    round(memory, device(peer({ ...before, endpoint: BEST, rxBytes })), 13_000);
+  assert.equal(later(600).endpoints.size, 0);
+  assert.deepEqual([...later(500).endpoints], [[key(2), NEXT]]);
 });
