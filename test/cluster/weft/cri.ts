@@ -154,22 +154,26 @@ export const cri = (world: () => World): void => {
     it('says that the agent is away, leaves no sandbox, and wires it when the agent is back', async () => {
       const { cluster } = world();
       const before = await shell(TRACES);
-      await leavingNothing(async () => {
-        const stopped = await crictl.run('stopped');
-        const pid = await agentProcess(cluster, NODE);
-        await killAgent(cluster, NODE, pid);
-        await reach('node1', stopped);
-        const [refused] = await Promise.all([
-          crictl.tryRun('refused'),
-          crictl.must(['stopp', stopped.id]).then(() => crictl.must(['rmp', stopped.id])),
-        ]);
-        assert.notEqual(refused.code, 0);
-        assert.match(
-          refused.stderr,
-          /the weft agent is not there: try again later.*kubectl -n weft get pods/,
-        );
-        assert.deepEqual(await crictl.list(), []);
-      }, NAMESPACES).finally(newAgent);
+      try {
+        await leavingNothing(async () => {
+          const stopped = await crictl.run('stopped');
+          const pid = await agentProcess(cluster, NODE);
+          await killAgent(cluster, NODE, pid);
+          await reach('node1', stopped);
+          const [refused] = await Promise.all([
+            crictl.tryRun('refused'),
+            crictl.must(['stopp', stopped.id]).then(() => crictl.must(['rmp', stopped.id])),
+          ]);
+          assert.notEqual(refused.code, 0);
+          assert.match(
+            refused.stderr,
+            /the weft agent is not there: try again later.*kubectl -n weft get pods/,
+          );
+          assert.deepEqual(await crictl.list(), []);
+        }, NAMESPACES);
+      } finally {
+        await newAgent();
+      }
       await leavingNothing(async () => reach('node1', await crictl.run('refused')));
       await untilAsBefore(TRACES, before);
     });
