@@ -19,8 +19,11 @@ export type Ports = {
   readonly withdraw: (lease: Lease) => Promise<void>;
   /** What of them is not in the kernel, in words. */
   readonly faults: (lease: Lease) => Promise<readonly string[]>;
-  /** Table and sets as the leases want them; the number of changes. Nothing is read while nobody has a port. */
-  readonly ensure: (gateways: readonly Ip[]) => Promise<number>;
+  /**
+   * Table and sets as the leases want them; the number of changes. Nothing is read while nobody has a port, and unless
+   * `read` only a table that nobody needs any more is taken away.
+   */
+  readonly ensure: (gateways: readonly Ip[], read: boolean) => Promise<number>;
 };
 
 export type PortsDeps = {
@@ -110,9 +113,10 @@ export function openPorts({ nft, sysctls, flows, book, keyed, memos }: PortsDeps
     }
   }
 
-  async function putRight(gateways: readonly Ip[]): Promise<number> {
+  async function putRight(gateways: readonly Ip[], read: boolean): Promise<number> {
     const leases = holders();
     if (leases.length === 0) return empty ? 0 : clear();
+    if (!read) return 0;
     // A verb that is under way has them half changed.
     if (leases.some(lease => keyed.busy(leaseKey(lease)))) return 0;
     return (await whole(leases, gateways)) + (await loopback(leases));
@@ -134,6 +138,6 @@ export function openPorts({ nft, sysctls, flows, book, keyed, memos }: PortsDeps
       if (has(lease)) await inTurn(() => takeBack(lease));
     },
     faults,
-    ensure: gateways => inTurn(() => putRight(gateways)),
+    ensure: (gateways, read) => inTurn(() => putRight(gateways, read)),
   };
 }

@@ -241,19 +241,21 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     });
 
   let settled = false;
-  const sweepTables = async ({ antiSpoofing, gateways }: CniConfig): Promise<number> => {
+  const ensureSpoofing = async ({ antiSpoofing }: CniConfig): Promise<number> => {
     const spoofing = await ensureAntiSpoofing(deps, antiSpoofing, memos);
     settled = spoofing.settled;
     // The first look writes what the last agent, or nobody, wrote.
     if (looked) deps.mended('anti-spoofing', spoofing.changes);
-    return spoofing.changes + (await extra('hostPorts', () => deps.ports.ensure(gateways)));
+    return spoofing.changes;
   };
 
   const sweep = async (tables = true): Promise<number> => {
     if ('reason' in config) return 0;
-    const inTables = tables || !settled ? await sweepTables(config) : 0;
-    const pods = (await carryOut(deps)) + (await sweepPods(deps, config.gateways));
-    const changes = inTables + pods + (await extra('bandwidth limits', deps.limiter.ensure));
+    const spoofing = tables || !settled ? await ensureSpoofing(config) : 0;
+    const { gateways } = config;
+    const ports = await extra('hostPorts', () => deps.ports.ensure(gateways, tables));
+    const pods = (await carryOut(deps)) + (await sweepPods(deps, gateways));
+    const changes = spoofing + ports + pods + (await extra('bandwidth limits', deps.limiter.ensure));
     // Only now is it known which addresses are held and by whom.
     looked = true;
     gate.set(config);

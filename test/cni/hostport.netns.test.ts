@@ -196,7 +196,7 @@ test('the table is gone when nobody has a port any more', async () => {
   const pod = await addPod(mappings(TCP));
   assert.equal((await callPod('DEL', pod)).code, 0);
   await untilNothingRemains();
-  await bed.cni.sweep();
+  await bed.cni.sweep(false);
   assert.doesNotMatch(await here(['nft', 'list', 'tables']), /weft-ports/);
   assert.equal(await bed.cni.sweep(), 0);
 });
