@@ -6,7 +6,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { DemoReport } from '../examples/demo/report.ts';
-import { until } from './lab/wait.ts';
 
 const MAIN = `${import.meta.dirname}/../examples/demo/main.ts`;
 const exec = promisify(execFile);
@@ -14,8 +13,8 @@ const exec = promisify(execFile);
 const links = (): string => execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' });
 
 /** In the environment of all that a demo of ours starts, since other tests have such processes too. */
-const MARK = `WEFT_TEST_DEMO=${randomUUID()}`;
-const env = { ...process.env, ...Object.fromEntries([MARK.split('=')]) };
+const MARK = randomUUID();
+const env = { ...process.env, WEFT_TEST_DEMO: MARK };
 
 const isMarked = (pid: string): boolean => {
   try {
@@ -26,9 +25,6 @@ const isMarked = (pid: string): boolean => {
 };
 
 const processes = (): string[] => readdirSync('/proc').filter(name => /^\d+$/.test(name) && isMarked(name));
-
-const untilNoneIsLeft = (): Promise<true> =>
-  until('all its processes to end', () => processes().length === 0 || undefined);
 
 test('every pod reaches every pod, nothing in clear, nothing left behind', async () => {
   const before = links();
@@ -43,7 +39,7 @@ test('every pod reaches every pod, nothing in clear, nothing left behind', async
   assert.ok(report.wire.wireguardPackets > 0 && report.wire.payloadInTunnel);
   assert.equal(report.wire.podAddressPackets, 0);
   assert.equal(links(), before);
-  await untilNoneIsLeft();
+  assert.deepEqual(processes(), []);
   assert.ok(!existsSync('/run/weft/agent.sock'));
 });
 
@@ -58,7 +54,7 @@ test('Ctrl-C in the middle ends everything', async () => {
   child.kill('SIGINT');
   const code = await new Promise(resolve => child.once('exit', resolve));
   assert.notEqual(code, 0);
-  await untilNoneIsLeft();
+  assert.deepEqual(processes(), []);
 });
 
 test('bad options are told', async () => {

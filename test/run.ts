@@ -84,11 +84,11 @@ const FEW = 3;
 const importersOf = (file: string, chosen: readonly string[]): readonly string[] =>
   chosen.filter(one => readFileSync(join(ROOT, one), 'utf8').includes(`/${basename(file)}'`));
 
-/** The files named under "failing tests", or those that import them. */
+/** The files named under "failing tests", or those that import them; all, where one of them is imported by none of the chosen. */
 function failing(stdout: string, chosen: readonly string[]): readonly string[] {
   const named = [...stripVTControlCharacters(stdout).matchAll(/^test at (\S+?):\d+:\d+$/gm)];
-  const files = named.flatMap(([, file = '']) => (chosen.includes(file) ? file : importersOf(file, chosen)));
-  return [...new Set(files)];
+  const files = named.map(([, file = '']) => (chosen.includes(file) ? [file] : importersOf(file, chosen)));
+  return files.some(of => of.length === 0) ? chosen : [...new Set(files.flat())];
 }
 
 /**
