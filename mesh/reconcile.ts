@@ -116,6 +116,7 @@ const redirectedBy = (
   device: WgDevice,
   endpoints: ReadonlyMap<PublicKey, Endpoint>,
 ): readonly Ip[] => {
+  if (endpoints.size === 0) return [];
   const met = new Set(device.peers.filter(peer => peer.latestHandshake > 0).map(peer => peer.publicKey));
   return plan.peers
     .filter(({ publicKey }) => endpoints.has(publicKey) && met.has(publicKey))

@@ -129,6 +129,13 @@ const choose = (
     deadEnds,
   });
 
+const withSet = (
+  memory: PeerMemory,
+  endpoint: Endpoint,
+  actual: WgPeer | undefined,
+  at: number,
+): PeerMemory => ({ ...memory, lastSet: { endpoint, at, rxBytes: actual?.rxBytes ?? 0 } });
+
 /** One look at all peers. `initial`: the peers come from the first list or from disk. `now` in ms since the epoch. */
 export function nextRound(
   plan: MeshPlan,
@@ -151,22 +158,15 @@ export function nextRound(
     const first = (): PeerMemory =>
       firstSight(ownKey, peer, publication, initial, now, before.earlier.get(peer.publicKey));
     const known = before.peers.get(peer.publicKey) ?? (old ? heirOf(first(), old) : first());
-    const seen = forgetLost(withCandidates(known, peer), there.get(peer.publicKey));
-    const choice = inherit(
-      choose(peer, seen, there.get(peer.publicKey) ?? oldPeer, now, deadEnds),
-      peer,
-      old,
-    );
+    const actual = there.get(peer.publicKey);
+    const seen = forgetLost(withCandidates(known, peer), actual);
+    const choice = inherit(choose(peer, seen, actual ?? oldPeer, now, deadEnds), peer, old);
     if (choice.kind === 'wait') waits.push(choice.ms);
     if (choice.kind === 'set') {
       endpoints.set(peer.publicKey, choice.endpoint);
       waits.push(TRY_MS);
     }
-    const rxBytes = there.get(peer.publicKey)?.rxBytes ?? 0;
-    peers.set(
-      peer.publicKey,
-      choice.kind === 'set' ? { ...seen, lastSet: { endpoint: choice.endpoint, at: now, rxBytes } } : seen,
-    );
+    peers.set(peer.publicKey, choice.kind === 'set' ? withSet(seen, choice.endpoint, actual, now) : seen);
   }
   const { held, again } = retiring(plan, device, before.retiring, now);
   if (again !== undefined) waits.push(again);
