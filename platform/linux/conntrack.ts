@@ -1,6 +1,7 @@
 /** Connections that the kernel remembers of what nobody holds any more. */
+import { ipToBytes } from '../../ip.ts';
 import type { Ip } from '../../types.ts';
-import type { Flow } from './ctflow.ts';
+import { dstPortBytes, type Flow } from './ctflow.ts';
 import type { Flows } from './ctsocket.ts';
 
 type Sides = Pick<Flow, 'src' | 'dst' | 'replySrc' | 'replyDst'>;
@@ -10,7 +11,7 @@ export async function forgetAddresses(flows: Flows, ips: readonly Ip[]): Promise
   const gone = new Set(ips);
   const concerns = ({ src, dst, replySrc, replyDst }: Sides): boolean =>
     [src, dst, replySrc, replyDst].some(ip => gone.has(ip));
-  await flows.remove(await flows.list(concerns, ips));
+  await flows.remove(await flows.list(concerns, ips.map(ipToBytes)));
 }
 
 const UDP = 17;
@@ -19,5 +20,5 @@ const UDP = 17;
 export async function forgetUdpPorts(flows: Flows, ports: readonly number[]): Promise<void> {
   if (ports.length === 0) return;
   const begun = ({ protocol, dstPort }: Flow): boolean => protocol === UDP && ports.includes(dstPort);
-  await flows.remove(await flows.list(begun));
+  await flows.remove(await flows.list(begun, ports.map(dstPortBytes)));
 }

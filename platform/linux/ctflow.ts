@@ -64,6 +64,13 @@ type Tuple = {
   readonly dstPort: number;
 };
 
+/** A destination port as it stands in a flow's message. */
+export function dstPortBytes(number: number): Buffer {
+  const value = Buffer.alloc(2);
+  value.writeUInt16BE(number);
+  return nest(PROTO.dstPort, value).subarray(0, 6);
+}
+
 const port = (bytes: Buffer | undefined): number => (bytes === undefined ? 0 : bytes.readUInt16BE(0));
 
 function parseTuple(bytes: Buffer | undefined): Tuple | undefined {

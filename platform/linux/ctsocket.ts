@@ -1,17 +1,15 @@
 /** The socket by which remembered connections are read and removed. */
 import { getSystemErrorName } from 'node:util';
 import { Protocol, RawNetlinkSocket } from 'netlink';
-import { ipToBytes } from '../../ip.ts';
-import type { Ip } from '../../types.ts';
 import { encodeFlowDelete, encodeFlowDump, type Flow, type FlowNews, parseFlowNews } from './ctflow.ts';
 import { LinuxError } from './errors.ts';
 
 export type Flows = {
   /**
-   * All connections of both families for which `keep` holds. `among`: those that it can hold for have one of these
-   * addresses; the others, of which there may be many, are then not taken apart. Rejects with LinuxError.
+   * All connections of both families for which `keep` holds. `among`: what the kernel sends of those that it can hold for
+   * has one of these bytes in it; of the others, which may be many, most are then not taken apart. Rejects with LinuxError.
    */
-  readonly list: (keep: (flow: Flow) => boolean, among?: readonly Ip[]) => Promise<readonly Flow[]>;
+  readonly list: (keep: (flow: Flow) => boolean, among?: readonly Buffer[]) => Promise<readonly Flow[]>;
   /** The number of those that were there. Rejects with LinuxError; those before are gone then. */
   readonly remove: (flows: readonly Flow[]) => Promise<number>;
   readonly close: () => void;
@@ -44,7 +42,7 @@ export function openFlows(): Flows {
     });
     made.unref();
     made.on('message', bytes => {
-      const nothing = waiting?.among?.every(ip => !bytes.includes(ip));
+      const nothing = waiting?.among?.every(some => !bytes.includes(some));
       for (const news of parseFlowNews(bytes, nothing)) waiting?.take(news);
     });
     // The package closes a socket after an error.
@@ -92,7 +90,7 @@ export function openFlows(): Flows {
       if (news.kind === 'end') errno = news.errno;
       return news.kind === 'end';
     };
-    await exchange(encodeFlowDump(own), take, among?.map(ipToBytes));
+    await exchange(encodeFlowDump(own), take, among);
     if (errno !== 0) throw failed(getSystemErrorName(errno));
     return found;
   };
