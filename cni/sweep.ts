@@ -111,14 +111,15 @@ function discardDamaged(deps: VerbDeps, view: HostView): void {
 
 /** One look at all pods; the number of those that needed something. */
 export async function sweepPods(deps: VerbDeps, gateways: readonly Ip[]): Promise<number> {
-  // The list comes before the look: a pod that is made between them would look damaged.
+  // The list comes before the look: a pod that is made between them, or is being made, would look damaged.
   const leases = deps.book.all();
+  const whole = leases.filter(lease => !deps.keyed.busy(leaseKey(lease)));
   const view = await viewHost(deps.kernel);
   // Those that went during the look still led somewhere, and those that came then are in no list of before.
   holdOrphans(deps, view, [...leases, ...deps.book.all()]);
   discardDamaged(deps, view);
   let mended = 0;
-  for (const lease of leases)
+  for (const lease of whole)
     try {
       mended += await mendPod(deps, view, lease, gateways);
     } catch (error) {

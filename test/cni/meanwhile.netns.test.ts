@@ -57,7 +57,14 @@ function disturbed(kernel: LinuxKernel): LinuxKernel {
   };
 }
 
-const bed = useBed({ start: () => [{ kernel: disturbed(openKernel()) }] });
+/** What an ADD waits for before its wire is opened. */
+let guard: (() => Promise<void>) | undefined;
+const beforeWire = async (): Promise<boolean> => {
+  await guard?.();
+  return true;
+};
+
+const bed = useBed({ start: () => [{ kernel: disturbed(openKernel()), beforeWire }] });
 
 /** A sweep, during which `work` is done. */
 async function sweepWhile<T>(look: Look, work: () => Promise<T>): Promise<T> {
@@ -117,6 +124,26 @@ test('a pod that goes by DEL during the look is no pod that went without, and le
   assert.deepEqual(
     bed.cni.stats().pools.map(({ used }) => used),
     [0, 0],
+  );
+});
+
+test('a pod that is half made when the look begins, and done when it ends, is not damaged', async () => {
+  await addPod();
+  const [half, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  guard = () => {
+    half.resolve();
+    return go.promise;
+  };
+  const adding = addPod();
+  await half.promise;
+  guard = undefined;
+  await sweepWhile('routes', () => {
+    go.resolve();
+    return adding;
+  });
+  assert.deepEqual(
+    bed.lines.filter(({ level }) => level !== 'info' && level !== 'debug'),
+    [],
   );
 });
 
