@@ -111,15 +111,18 @@ const element = ({ key, keyEnd, data, verdict }: ElementChange): Buffer =>
     ...(verdict === undefined ? [] : [nest(NESTED | ELEMENT.data, verdictData(verdict))]),
   );
 
-/** One batch, all or nothing; run number n has sequence number `seq + 1 + n`. */
-export function encodeBatch(
-  family: NftFamily,
-  table: string,
-  runs: readonly ElementRun[],
-  seq: number,
-): Buffer {
+/** Runs of one table. */
+export type TableRuns = {
+  readonly family: NftFamily;
+  readonly table: string;
+  readonly runs: readonly ElementRun[];
+};
+
+/** One batch, all or nothing; run number n, counted over all tables, has sequence number `seq + 1 + n`. */
+export function encodeBatch(tables: readonly TableRuns[], seq: number): Buffer {
   const none = Buffer.alloc(0);
-  const middle = runs.map(({ op, set, elements }, n) =>
+  const runs = tables.flatMap(({ family, table, runs: own }) => own.map(run => ({ family, table, ...run })));
+  const middle = runs.map(({ family, table, op, set, elements }, n) =>
     message(
       op === 'add' ? TYPE.newElement : TYPE.deleteElement,
       FLAG.ack | (op === 'add' ? FLAG.create : 0),

@@ -3,7 +3,7 @@ import { getSystemErrorName } from 'node:util';
 import { Protocol, RawNetlinkSocket } from 'netlink';
 import { LinuxError } from './errors.ts';
 import { limited } from './limit.ts';
-import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks } from './nfset.ts';
+import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks, type TableRuns } from './nfset.ts';
 import type { ElementChange, NftFamily } from './types.ts';
 
 export type SetElements = {
@@ -25,6 +25,12 @@ const BATCH_LIMIT = 2_000;
 /** Elements of a batch beside which others may be under way: those of a pod are a dozen. */
 const SMALL = 64;
 const SMALL_AT_ONCE = 8;
+
+/** Small changes that share a batch. */
+const SHARED = 16;
+
+/** A small change that waits for the end of the turn. */
+type Small = TableRuns & { readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
 const failed = (code: string, cause?: unknown): LinuxError =>
   new LinuxError(code, `nft set elements: ${code}`, cause);
@@ -77,9 +83,10 @@ export function openSetElements(nextPort: () => number): SetElements {
   };
   let socket = open();
 
-  const send = (family: NftFamily, table: string, runs: readonly ElementRun[]): Promise<void> => {
+  const send = (tables: readonly TableRuns[]): Promise<void> => {
     const first = seq;
-    const numbers = Array.from({ length: runs.length + 2 }, (_, n) => first + n);
+    const count = tables.reduce((sum, { runs }) => sum + runs.length, 0);
+    const numbers = Array.from({ length: count + 2 }, (_, n) => first + n);
     seq += numbers.length;
     return new Promise((resolve, reject) => {
       const done = (error?: LinuxError): void => {
@@ -92,9 +99,9 @@ export function openSetElements(nextPort: () => number): SetElements {
         () => done(new LinuxError('ETIMEDOUT', 'nft set elements: the kernel did not answer')),
         TIMEOUT_MS,
       );
-      const one: Waiting = { left: runs.length, done };
+      const one: Waiting = { left: count, done };
       for (const number of numbers) waiting.set(number, one);
-      socket.send(encodeBatch(family, table, runs, first), undefined, error => {
+      socket.send(encodeBatch(tables, first), undefined, error => {
         if (error) done(failed(error.code, error));
       });
     });
@@ -102,9 +109,37 @@ export function openSetElements(nextPort: () => number): SetElements {
 
   // A refusal repeats the whole batch, so that two large ones might overflow the receive buffer.
   const [small, large] = [limited(SMALL_AT_ONCE), limited(1)];
+  const sendSmall = (one: Small): Promise<void> => small(() => send([one])).then(one.resolve, one.reject);
+
+  /** Where one is refused nothing is done of the others either: each is tried by itself. */
+  const sendShared = async (all: readonly Small[]): Promise<void> => {
+    try {
+      await small(() => send(all));
+      for (const one of all) one.resolve();
+    } catch (error) {
+      if (all.length === 1) all[0]?.reject(error);
+      else await Promise.all(all.map(sendSmall));
+    }
+  };
+
+  let waitingSmall: Small[] = [];
+  const flush = (): void => {
+    const all = waitingSmall;
+    waitingSmall = [];
+    for (let at = 0; at < all.length; at += SHARED) void sendShared(all.slice(at, at + SHARED));
+  };
+
+  /** With what else is asked for in this turn: for each batch the kernel goes through all chains of everybody's tables. */
+  const share = (tables: TableRuns): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (waitingSmall.length === 0) queueMicrotask(flush);
+      waitingSmall.push({ ...tables, resolve, reject });
+    });
+
   const change: SetElements['change'] = async (family, table, changes) => {
-    const limit = changes.length <= SMALL ? small : large;
-    for (const runs of batchesOf(elementRuns(changes))) await limit(() => send(family, table, runs));
+    if (changes.length === 0) return;
+    if (changes.length <= SMALL) return share({ family, table, runs: elementRuns(changes) });
+    for (const runs of batchesOf(elementRuns(changes))) await large(() => send([{ family, table, runs }]));
   };
   return { change, close: () => socket.close() };
 }

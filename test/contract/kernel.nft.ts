@@ -137,6 +137,20 @@ export function nftCases(subject: Subject): void {
       assert.equal(await nft.list('inet', TABLE), bare);
     });
 
+    test('of calls of one turn, in several tables, each is done or refused by itself', async () => {
+      await nft.apply(table(set));
+      const bare = await nft.list('inet', TABLE);
+      const keys = Array.from({ length: 20 }, (_, n) => four(10, 9, 2, n));
+      const each = (op: ElementChange['op']) =>
+        Promise.all(keys.map(key => nft.elements('inet', TABLE, [element(op, key)])));
+      const absent = nft.elements('inet', TABLE, [element('delete', four(10, 9, 0, 9))]);
+      const elsewhere = nft.elements('bridge', TABLE, [element('add', four(10, 9, 0, 1))]);
+      await Promise.all([each('add'), fails(absent, 'ENOENT'), fails(elsewhere, 'ENOENT')]);
+      // What is not there cannot be deleted.
+      await each('delete');
+      assert.equal(await nft.list('inet', TABLE), bare);
+    });
+
     test('calls may overlap, and a call may be large', async () => {
       await nft.apply(table(set));
       const bare = await nft.list('inet', TABLE);

@@ -174,7 +174,10 @@ describe('set elements', () => {
   });
 
   test('the bytes of a batch', () => {
-    const hex = encodeBatch('inet', 'weft', elementRuns([add('pods', 1)]), 7).toString('hex');
+    const hex = encodeBatch(
+      [{ family: 'inet', table: 'weft', runs: elementRuns([add('pods', 1)]) }],
+      7,
+    ).toString('hex');
     const begin = '14000000' + '1000' + '0100' + '07000000' + '00000000' + '0000000a';
     const end = '14000000' + '1100' + '0100' + '09000000' + '00000000' + '0000000a';
     const names = '09000100' + '7765667400000000' + '09000200' + '706f647300000000';
