@@ -71,6 +71,10 @@ function targets(
   return map;
 }
 
+/** Whom no class drops anything of needs no leave to reach itself. */
+const classed = (...directions: readonly ReadonlyMap<Ip, Target>[]): ReadonlySet<Ip> =>
+  new Set(directions.flatMap(one => [...one].filter(([, target]) => target !== 'pending').map(([ip]) => ip)));
+
 const distinct = (bound: readonly Bound[]): readonly Class[] => [
   ...new Set(bound.flatMap(({ ingress = [], egress = [] }) => [ingress, egress].flat())),
 ];
@@ -105,11 +109,14 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
     const old = built;
     built = new Map(used.map(one => [one.id, build(one, groupOf, old.get(one.id))]));
     if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forget(used);
+    const [ingress, egress] = (['ingress', 'egress'] as const).map(direction =>
+      targets(bound, direction, cluster.unknown),
+    ) as [ReadonlyMap<Ip, Target>, ReadonlyMap<Ip, Target>];
     return {
       chains: new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, { chain }]) => [id, chain])),
-      ingress: targets(bound, 'ingress', cluster.unknown),
-      egress: targets(bound, 'egress', cluster.unknown),
-      own: new Set(bound.flatMap(({ pod }) => pod.ips)),
+      ingress,
+      egress,
+      own: classed(ingress, egress),
     };
   };
 }

@@ -3,7 +3,7 @@
  * waits for the mesh. Without any policy there is no table, and a pod costs nothing.
  */
 import type { Log } from '../agent/log.ts';
-import { startRunner } from '../agent/runner.ts';
+import { openLater, startRunner } from '../agent/runner.ts';
 import { openSaid } from '../agent/said.ts';
 import { messageOf } from '../discovery/api-error.ts';
 import type { ClusterObjects } from '../discovery/cluster.ts';
@@ -15,6 +15,7 @@ import { newCompiler } from './compile.ts';
 import { newFacts } from './facts.ts';
 import { LOOK_MS, newLooks } from './looks.ts';
 import type { Cluster, Policy, RuleSet } from './types.ts';
+import { isUnselected } from './unselected.ts';
 import type { Wired } from './wired.ts';
 
 export type PolicyDeps = {
@@ -224,9 +225,25 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   };
   mark();
 
-  const admitted = async ({ pod, ips: [first] }: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
-    if (pod === undefined || first === undefined) return true;
+  /** Others may still have to learn of a pod that is open itself. */
+  const soon = openLater(runner.mark, MIN_RUN_MS);
+  const isOpen = ({ pod, ips }: Wired): boolean => {
+    if (pod === undefined || inForce === undefined || !deps.known()) return false;
+    const { ownPods, policies } = deps.objects();
+    // The one before it on this address may have been isolated.
+    const { ingress, egress } = inForce;
+    return !ips.some(ip => ingress.has(ip) || egress.has(ip)) && isUnselected(pod, ownPods, policies);
+  };
+
+  const admitted = async (wired: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
+    const [first] = wired.ips;
+    if (wired.pod === undefined || first === undefined) return true;
     if (deps.known() && deps.objects().policies.length === 0 && tableless) return true;
+    if (isOpen(wired)) {
+      marks += 1;
+      soon.mark();
+      return true;
+    }
     const standing = admission.wait(first, until);
     marks += 1;
     runner.hurry();
@@ -257,6 +274,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     cluster: () => cluster,
     close: async () => {
       admission.end();
+      soon.cancel();
       await runner.stop();
     },
   };

@@ -186,7 +186,7 @@ export type RuleSet = {
   /** Own pods' addresses that are isolated, and by which chain; absent: everything passes. */
   readonly ingress: ReadonlyMap<Ip, Target>;
   readonly egress: ReadonlyMap<Ip, Target>;
-  /** Own pods' addresses: what one sends to itself through a Service always passes. */
+  /** Own pods' addresses that have a class: what one sends to itself through a Service always passes. */
   readonly own: ReadonlySet<Ip>;
 };
 

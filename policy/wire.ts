@@ -1,7 +1,6 @@
 /** Operations on elements as what nfnetlink takes: a forked `nft` costs a hundred times as much. Pure. */
-import { cidrRange, ipFromNumber, ipToBytes, parseCidr, parseIp } from '../ip.ts';
+import { cidrRange, ipFromNumber, ipToBytes, parseCidr, parseIp, remember } from '../ip.ts';
 import type { ElementChange, Verdict } from '../platform/linux/types.ts';
-import type { Ip } from '../types.ts';
 import type { ElementText, Operation, Target } from './types.ts';
 
 const PROTOCOLS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 };
@@ -12,11 +11,12 @@ type Field = { readonly first: Buffer; readonly last: Buffer };
 const padded = (bytes: Buffer): Buffer =>
   bytes.length % 4 === 0 ? bytes : Buffer.concat([bytes, Buffer.alloc(4 - (bytes.length % 4))]);
 
-function ipOf(text: string): Ip {
+/** A pod's address is in several elements. */
+const addressBytes = remember((text: string): Buffer => {
   const ip = parseIp(text);
   if (!ip.ok) throw new Error(ip.error);
-  return ip.value;
-}
+  return ipToBytes(ip.value);
+});
 
 function addressField(text: string): Field {
   if (text.includes('/')) {
@@ -26,7 +26,7 @@ function addressField(text: string): Field {
     return { first: ipToBytes(ipFromNumber(family, first)), last: ipToBytes(ipFromNumber(family, last)) };
   }
   const [first = '', last = first] = text.split('-');
-  return { first: ipToBytes(ipOf(first)), last: ipToBytes(ipOf(last)) };
+  return { first: addressBytes(first), last: addressBytes(last) };
 }
 
 const numberField =
@@ -88,7 +88,7 @@ function elementChanges(
 }
 
 function bindChanges(op: Operation & { readonly kind: 'bind' }): readonly ElementChange[] {
-  const base = { set: op.map, key: ipToBytes(op.ip) };
+  const base = { set: op.map, key: addressBytes(op.ip) };
   return [
     ...(op.from === undefined ? [] : [{ ...base, op: 'delete' as const }]),
     ...(op.to === undefined ? [] : [{ ...base, op: 'add' as const, verdict: verdictOf(op.to) }]),

@@ -21,13 +21,18 @@ export type OwnPods = {
   readonly unknown: readonly Ip[];
 };
 
-/** By what a runtime calls a pod; runtimes that give no UID are believed by name. */
+/** Runtimes that give no UID are believed by name. */
+export const shows = (
+  { pod, runtimeUid }: Shown,
+  { uid, namespace, name }: NonNullable<Wired['pod']>,
+): boolean => pod.namespace === namespace && pod.name === name && (uid === '' || uid === runtimeUid);
+
 function finder(shown: readonly Shown[]): (pod: NonNullable<Wired['pod']>) => Pod | undefined {
-  const byUid = new Map(shown.map(one => [one.runtimeUid, one.pod]));
-  const byName = new Map(shown.map(one => [one.pod.key as string, one.pod]));
-  return ({ uid, namespace, name }) => {
-    const found = uid === '' ? byName.get(`${namespace}/${name}`) : byUid.get(uid);
-    return found?.namespace === namespace && found.name === name ? found : undefined;
+  const byUid = new Map(shown.map(one => [one.runtimeUid, one]));
+  const byName = new Map(shown.map(one => [one.pod.key as string, one]));
+  return pod => {
+    const found = pod.uid === '' ? byName.get(`${pod.namespace}/${pod.name}`) : byUid.get(pod.uid);
+    return found !== undefined && shows(found, pod) ? found.pod : undefined;
   };
 }
 

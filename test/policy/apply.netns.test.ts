@@ -63,8 +63,7 @@ function counting(): { readonly nft: Nft; readonly calls: string[] } {
 
 test('from any rule set to any other, the kernel has exactly the other', async () => {
   const compile = newCompiler();
-  const { nft, calls } = counting();
-  const applier = openApplier(nft, memos());
+  const applier = openApplier(kernel.nft, memos());
   let before = compile(randomCluster(1));
   assert.equal((await applier.adopt(before)).how, 'whole');
   await holds(before);
@@ -74,10 +73,6 @@ test('from any rule set to any other, the kernel has exactly the other', async (
     await holds(next);
     before = next;
   }
-  assert.ok(
-    calls.some(call => call.startsWith('elements')),
-    calls.join(),
-  );
 });
 
 test('histories of small steps: each leads the kernel to where a new agent would begin', async () => {

@@ -66,8 +66,9 @@ function setUp(t: TestContext, start: Start = {}) {
   });
   t.after(() => room.close());
   const settled = () => until(() => !room.report().dirty, 'a run');
+  const set = (next: Partial<typeof world>): void => void Object.assign(world, next);
   const change = async (next: Partial<typeof world>): Promise<void> => {
-    Object.assign(world, next);
+    set(next);
     room.mark();
     await settled();
   };
@@ -77,6 +78,7 @@ function setUp(t: TestContext, start: Start = {}) {
     judged,
     log,
     settled,
+    set,
     change,
     rules: () => rules,
     breakIt: (now: boolean) => {
@@ -139,6 +141,40 @@ test('a pod is guarded by its class when it is known, and closed when it is not'
   const shown = { pod: toPod(podObject('x', 'b', 'node1', [])), runtimeUid: 'x-b' };
   await change({ objects: { ...withPolicy, ownPods: [...withPolicy.ownPods, shown] } });
   await waiting;
+});
+
+const POLICY_OF_B = toPolicy({
+  metadata: { namespace: 'x', name: 'of-b' },
+  spec: { podSelector: { matchLabels: { app: 'b' } }, policyTypes: ['Ingress'], ingress: [] },
+});
+
+const labelled = (name: string) => ({
+  pod: toPod(podObject('x', name, 'node1', [], { app: name })),
+  runtimeUid: `x-${name}`,
+});
+
+test('a pod that no policy selects waits for nothing, and the others learn of it afterwards', async t => {
+  const { room, change, settled } = setUp(t);
+  const objects = { ...withPolicy, policies: [POLICY_OF_B], ownPods: [labelled('a'), labelled('b')] };
+  await change({ objects });
+  const { runs } = room.report();
+  assert.equal(await room.guard(wired('a', '10.42.1.2')), true);
+  assert.deepEqual([room.report().runs, room.report().dirty], [runs, true]);
+  await settled();
+  assert.equal(room.report().runs, runs + 1);
+});
+
+test('a pod that no policy selects is still waited for where the one before it on its address was isolated', async t => {
+  const { room, change, set, rules } = setUp(t);
+  const objects = { ...withPolicy, policies: [POLICY_OF_B], ownPods: [labelled('a'), labelled('b')] };
+  await change({ objects, wired: [wired('b', '10.42.1.2')] });
+  assert.ok(rules()?.ingress.has('10.42.1.2' as Ip));
+  const { runs } = room.report();
+  // Nobody has told the room yet that its lease is gone.
+  set({ wired: [wired('a', '10.42.1.2')] });
+  assert.equal(await room.guard(wired('a', '10.42.1.2')), true);
+  assert.equal(room.report().runs, runs + 1);
+  assert.equal(rules()?.ingress.has('10.42.1.2' as Ip), false);
 });
 
 test('while nothing is known the table of before is left alone, and who comes now is closed', async t => {
