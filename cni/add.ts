@@ -163,6 +163,7 @@ export async function add(
       guard: () => deps.beforeWire(lease),
       meanwhile: () => deps.book.keep(lease),
       promise,
+      sent: () => head?.sent(),
     });
     const result = resultOf(request, lease, gateways, routes);
     if (session.answered()) return result;

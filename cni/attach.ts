@@ -91,6 +91,8 @@ export type Wish = {
   readonly meanwhile: () => void;
   /** The call's result, if nothing else is left to do for it once it is guarded. */
   readonly promise: () => string | undefined;
+  /** Called when the binary has all that it needs. */
+  readonly sent: () => void;
 };
 
 function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): Links {
@@ -104,7 +106,7 @@ function freshLinks(kernel: LinuxKernel, { pod, lease }: Wish, bridge: number): 
  * longer for most of it than we for its guard, so the binary begins at once; only the host's end is opened last.
  */
 async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<readonly Cidr[]> {
-  const { pod, lease, gateways, prepared, guard, meanwhile, promise } = wish;
+  const { pod, lease, gateways, prepared, guard, meanwhile, promise, sent } = wish;
   const links = prepared?.links ?? freshLinks(kernel, wish, bridge);
   const wiring = prepared?.wiring ?? composeWiring(kernel, lease, gateways, links);
   const parts = [links.to, wiring.to];
@@ -123,6 +125,7 @@ async function plug(kernel: LinuxKernel, wish: Wish, bridge: number): Promise<re
     throw error;
   });
   const ran = pod.run(parts, open, guarded ? promise() : undefined);
+  sent();
   // The first refusal is the reason for the others.
   const { routes, running, others } = wiring;
   const [, , got, hostRuns, podRuns] = await together(ran, links.made, routes, ...running, ...others);

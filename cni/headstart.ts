@@ -21,6 +21,8 @@ export type HeadStart = {
   readonly take: (lease: Lease) => Prepared | undefined;
   /** Resolves when links that nobody took are gone. */
   readonly giveUp: () => Promise<void>;
+  /** The binary has all it needs of us: the next one's messages are composed while it works. */
+  readonly sent: () => void;
 };
 
 /** What a spare is of use for. */
@@ -38,9 +40,6 @@ type Spare = {
   readonly links: { readonly made: Links; readonly frame: Buffer };
   readonly wiring: { readonly made: Wiring; readonly ips: readonly Ip[] } | undefined;
 };
-
-/** By then the binary has all it needs of us. */
-const SPARE_MS = 2;
 
 const spares = new WeakMap<LinuxKernel, Spare>();
 
@@ -110,7 +109,6 @@ function begin(deps: VerbDeps, pod: PodSide, shape: Shape, link: string): HeadSt
   if (spare !== undefined) rename(spare.links.frame, link);
   const links = spare?.links.made ?? composeLinks(kernel, pod.podFd, ends, shape.bridge);
   beginLinks(pod, links, spare?.links.frame);
-  setTimeout(leaveSpare, SPARE_MS, deps, shape).unref();
 
   let taken = false;
   const take = (lease: Lease): Prepared | undefined => {
@@ -129,6 +127,7 @@ function begin(deps: VerbDeps, pod: PodSide, shape: Shape, link: string): HeadSt
       taken = true;
       await giveUp(kernel, pod, links, link);
     },
+    sent: () => void setImmediate(leaveSpare, deps, shape),
   };
 }
 
