@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,7 +30,6 @@ static char *farewell;             /* netlink bytes for after the answer */
 static size_t farewell_len;
 static int begun;                  /* whether the agent has asked for anything */
 static int fulfilled;              /* whether every step of the last program was granted */
-static int early_fd = -1;
 
 static int read_all(int fd, void *data, size_t len) {
   for (char *at = data; len > 0;) {
@@ -74,17 +75,39 @@ static int pause_until(long long patience) {
   return now_ms() < patience && (nanosleep(&pause, NULL), 1);
 }
 
-/* Not as a descriptor that is the runtime's to give. */
-void connect_early(void) {
-  int fd = try_connect();
-  early_fd = fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
-  if (fd != early_fd) close(fd);
+/* The processor that a process has been given, or -1. */
+static int processor_of(pid_t pid) {
+  char text[1024], path[32], *at;
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC), field = 2;
+  ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+  if (fd >= 0) close(fd);
+  if (n <= 0) return -1;
+  text[n] = 0;
+  for (at = strrchr(text, ')'); at && field < 39; field++) at = strchr(at + 1, ' ');
+  return at ? atoi(at) : -1;
+}
+
+/*
+ * Where the kernel has woken the agent on our processor, the two of us would take turns, of milliseconds, while another
+ * may have nothing to do.
+ */
+static void make_room(int agent) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  cpu_set_t all, others;
+  if (getsockopt(agent, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0) return;
+  int here = sched_getcpu();
+  if (here < 0 || processor_of(peer.pid) != here || sched_getaffinity(0, sizeof all, &all) < 0) return;
+  others = all;
+  CPU_CLR(here, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) < 0) return;
+  sched_setaffinity(0, sizeof all, &all);
 }
 
 static int connect_agent(long long patience) {
   for (;;) {
-    int fd = early_fd >= 0 ? early_fd : try_connect();
-    early_fd = -1;
+    int fd = try_connect();
     if (fd >= 0 || errno == EPERM || !pause_until(patience)) return fd;
   }
 }
@@ -141,7 +164,7 @@ static int send_hello(int agent, const char *greeting, size_t len, int early) {
   if (early) where(numbers), memcpy(data + 5 + len, o_head, 5), memcpy(data + 10 + len, numbers, 8);
   int result = write_all(agent, data, len + (early ? 18 : 5));
   free(data);
-  if (early) open_sockets();
+  if (early) make_room(agent), open_sockets();
   return result;
 }
 
@@ -193,6 +216,8 @@ static int converse(int agent, long long deadline) {
 
 int ask_agent(const char *greeting, size_t len, int early, long long patience, long long deadline) {
   int result;
+  uint32_t numbers[2];
+  if (early) where(numbers);
   do {
     int agent = connect_agent(patience);
     if (agent < 0) return errno == EPERM ? STRANGER : LOST;

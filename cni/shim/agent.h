@@ -8,9 +8,6 @@ enum {
   STRANGER = -3, /* whoever listens there is not root */
 };
 
-/* Before anything is known of the call, so that the agent wakes up meanwhile; `ask_agent` goes on with it. */
-void connect_early(void);
-
 /*
  * One call of the agent, from hello to the printed answer: its exit status, or LOST or STRANGER. An agent that is not
  * there is waited for until `patience`, and so is a successor of one that went before it had begun. `early`: with the

@@ -78,7 +78,6 @@ static int call(const char *name, const char *command) {
   alarm((unsigned)seconds + LAST_RESORT);
   /* Our pauses are of microseconds. */
   prctl(PR_SET_TIMERSLACK, 1);
-  if (is_of_pod(command) && strcmp(name, "loopback")) connect_early();
   read_input();
   /* What we open must not become the runtime's stdout where that is closed. */
   for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd < 3;) fd = dup(fd);
