@@ -38,7 +38,7 @@ export type RunnerOptions = {
 export type Runner = {
   /** Something changed: run as soon as `minMs` allows. */
   readonly mark: () => void;
-  /** Somebody waits for it: run at once, or as soon as the run under way is over. */
+  /** Somebody waits for it: run at the end of this turn, with all others who do, or as soon as the run under way is over. */
   readonly hurry: () => void;
   /** Resolves when no run is under way; none follows. */
   readonly stop: () => Promise<void>;
@@ -119,9 +119,10 @@ export function startRunner(options: RunnerOptions): Runner {
   };
 
   const hurry = (): void => {
+    const first = !hurried;
     hurried = true;
-    if (running === undefined) start();
-    else dirty = true;
+    if (running !== undefined) dirty = true;
+    else if (first) schedule(0);
   };
 
   const stop = async (): Promise<void> => {

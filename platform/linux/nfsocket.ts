@@ -1,6 +1,7 @@
 /** The nfnetlink socket by which set elements are changed. */
 import { getSystemErrorName } from 'node:util';
 import { Protocol, RawNetlinkSocket } from 'netlink';
+import { netlinkDescriptor, receiveNow } from './descriptor.ts';
 import { LinuxError } from './errors.ts';
 import { limited } from './limit.ts';
 import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks, type TableRuns } from './nfset.ts';
@@ -66,22 +67,43 @@ export function openSetElements(nextPort: () => number): SetElements {
     if (one.left === 0) one.done();
   };
 
+  /** Whoever waits for an answer would wait in vain. */
+  const failAll = (code: string): void => {
+    for (const one of new Set(waiting.values())) one.done(failed(code));
+  };
+
+  let descriptor: number | undefined;
   const open = (): RawNetlinkSocket => {
+    const localPort = nextPort();
     const made = new RawNetlinkSocket(Protocol.NETFILTER, {
-      localPort: nextPort(),
+      localPort,
       recvBufferSize: 1 << 20,
       sendBufferSize: 1 << 20,
     });
     made.unref();
+    descriptor = netlinkDescriptor(Protocol.NETFILTER, localPort);
     made.on('message', bytes => parseAcks(bytes).forEach(onAck));
-    // The package closes a socket after an error; whoever waits for an answer would wait in vain.
+    // The package closes a socket after an error.
     made.on('error', error => {
       socket = open();
-      for (const one of new Set(waiting.values())) one.done(failed(error.code));
+      failAll(error.code);
     });
     return made;
   };
   let socket = open();
+
+  /** Most often all of it is there. What is not comes by the event loop, as it does after an error. */
+  const receive = (one: Waiting): void => {
+    try {
+      while (one.left > 0 && descriptor !== undefined) {
+        const bytes = receiveNow(descriptor);
+        if (bytes === undefined) return;
+        parseAcks(bytes).forEach(onAck);
+      }
+    } catch (error) {
+      failAll((error as NodeJS.ErrnoException).code ?? 'EIO');
+    }
+  };
 
   const send = (tables: readonly TableRuns[]): Promise<void> => {
     const first = seq;
@@ -104,6 +126,7 @@ export function openSetElements(nextPort: () => number): SetElements {
       socket.send(encodeBatch(tables, first), undefined, error => {
         if (error) done(failed(error.code, error));
       });
+      receive(one);
     });
   };
 
@@ -132,7 +155,7 @@ export function openSetElements(nextPort: () => number): SetElements {
   /** With what else is asked for in this turn: for each batch the kernel goes through all chains of everybody's tables. */
   const share = (tables: TableRuns): Promise<void> =>
     new Promise((resolve, reject) => {
-      if (waitingSmall.length === 0) queueMicrotask(flush);
+      if (waitingSmall.length === 0) setImmediate(flush);
       waitingSmall.push({ ...tables, resolve, reject });
     });
 
@@ -141,5 +164,9 @@ export function openSetElements(nextPort: () => number): SetElements {
     if (changes.length <= SMALL) return share({ family, table, runs: elementRuns(changes) });
     for (const runs of batchesOf(elementRuns(changes))) await large(() => send([{ family, table, runs }]));
   };
-  return { change, close: () => socket.close() };
+  const close = (): void => {
+    descriptor = undefined;
+    socket.close();
+  };
+  return { change, close };
 }

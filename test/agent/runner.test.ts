@@ -71,7 +71,11 @@ test('who hurries waits for no pause, and where a run is under way for that one 
   };
   const runner = startRunner({ ...options, ...clock.clocks, run });
   runner.hurry();
-  assert.equal(runs, 1, 'at once');
+  runner.hurry();
+  runner.mark();
+  assert.equal(runs, 0, 'others may come in the same turn');
+  assert.equal(await clock.step(), 0, 'at its end');
+  assert.equal(runs, 1);
   runner.hurry();
   assert.equal(runs, 1);
   await over();
@@ -80,6 +84,7 @@ test('who hurries waits for no pause, and where a run is under way for that one 
   await over();
   runner.mark();
   runner.hurry();
+  assert.equal(await clock.step(), 0, 'nor where there was a mark before');
   assert.equal(runs, 3);
   await over();
   assert.equal(await clock.step(), options.maxMs, 'the mark was seen by that run');
