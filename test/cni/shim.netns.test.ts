@@ -14,6 +14,7 @@ import {
 } from '../../cni/wire.ts';
 import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
 import type { Step } from '../../platform/linux/gather.ts';
+import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, call, callPod, clean, inPod, makeBridge, newId, newNetns, startBed } from './bed.ts';
 import { type Ask, withAgent } from './falseagent.ts';
@@ -297,4 +298,19 @@ test('loopback by its name, without an agent', async () => {
   assert.equal((await lo('DEL')).code, 0);
   assert.notEqual((await lo('CHECK')).code, 0);
   assert.equal((await call('DEL', { id: 'a', netns: '/none', argv0: 'loopback', ifname: 'lo' })).code, 0);
+});
+
+test('where there is one processor for agent and binary they take turns', async () => {
+  const allowed = (await here(['taskset', '-cp', `${process.pid}`])).split(': ').at(-1)?.trim() ?? '';
+  const only = /^\d+/.exec(allowed)?.[0] ?? '0';
+  const bed = await startBed();
+  await here(['taskset', '-cp', only, `${process.pid}`]);
+  try {
+    const pod = await addPod();
+    assert.equal((await callPod('CHECK', pod)).code, 0);
+    assert.equal((await callPod('DEL', pod)).code, 0);
+  } finally {
+    await here(['taskset', '-cp', allowed, `${process.pid}`]);
+    await bed.stop();
+  }
 });
