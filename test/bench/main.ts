@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { here } from '../lab/namespace.ts';
 import { inside, labUnavailable, reenter } from '../lab/reenter.ts';
+import { asInImage } from './bundled.ts';
 import { benchCni, type CniBench, prepareCni, printBurst } from './cni.ts';
 import { benchIdle, printIdle } from './idle.ts';
 import { benchJoin } from './join.ts';
@@ -49,15 +50,15 @@ const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`
 async function runPart(part: Part, pairs: number, services: number): Promise<Report> {
   switch (part) {
     case 'cni': {
-      const value = await benchCni({ pairs, services, say });
+      const value = await asInImage(() => benchCni({ pairs, services, say }));
       return { value, lines: cniLines(value) };
     }
     case 'scale': {
-      const value = await benchScale(250, pairs);
+      const value = await asInImage(() => benchScale(250, pairs));
       return { value, lines: [printRatio(value.add), printRatio(value.del)] };
     }
     case 'busy': {
-      const value = await benchBusy(1_000, say);
+      const value = await asInImage(() => benchBusy(1_000, say));
       const { still, quiet, busy } = value;
       const loop = (of: typeof still): string =>
         `event loop late by median ${of.p50.toFixed(2)} ms, p99 ${of.p99.toFixed(2)} ms, at most ${of.max.toFixed(1)} ms; processor ${(of.cpuMs / of.seconds / 10).toFixed(0)} % with the probe's own, memory ${of.rssMb.toFixed(0)} MB`;
