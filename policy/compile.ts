@@ -109,9 +109,8 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
     const old = built;
     built = new Map(used.map(one => [one.id, build(one, groupOf, old.get(one.id))]));
     if (used.some(one => old.get(one.id)?.class !== one) || old.size !== built.size) forget(used);
-    const [ingress, egress] = (['ingress', 'egress'] as const).map(direction =>
-      targets(bound, direction, cluster.unknown),
-    ) as [ReadonlyMap<Ip, Target>, ReadonlyMap<Ip, Target>];
+    const ingress = targets(bound, 'ingress', cluster.unknown);
+    const egress = targets(bound, 'egress', cluster.unknown);
     return {
       chains: new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, { chain }]) => [id, chain])),
       ingress,

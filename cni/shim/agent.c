@@ -217,6 +217,7 @@ static int converse(int agent, long long deadline) {
 int ask_agent(const char *greeting, size_t len, int early, long long patience, long long deadline) {
   int result;
   uint32_t numbers[2];
+  /* Hello follows the connection at once, and the agent wakes up but once. */
   if (early) where(numbers);
   do {
     int agent = connect_agent(patience);

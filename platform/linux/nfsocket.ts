@@ -5,6 +5,7 @@ import { netlinkDescriptor, receiveNow } from './descriptor.ts';
 import { LinuxError } from './errors.ts';
 import { limited } from './limit.ts';
 import { type Ack, type ElementRun, elementRuns, encodeBatch, parseAcks, type TableRuns } from './nfset.ts';
+import { openSharing } from './nfshare.ts';
 import type { ElementChange, NftFamily } from './types.ts';
 
 export type SetElements = {
@@ -26,12 +27,6 @@ const BATCH_LIMIT = 2_000;
 /** Elements of a batch beside which others may be under way: those of a pod are a dozen. */
 const SMALL = 64;
 const SMALL_AT_ONCE = 8;
-
-/** Small changes that share a batch. */
-const SHARED = 16;
-
-/** A small change that waits for the end of the turn. */
-type Small = TableRuns & { readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
 const failed = (code: string, cause?: unknown): LinuxError =>
   new LinuxError(code, `nft set elements: ${code}`, cause);
@@ -132,32 +127,7 @@ export function openSetElements(nextPort: () => number): SetElements {
 
   // A refusal repeats the whole batch, so that two large ones might overflow the receive buffer.
   const [small, large] = [limited(SMALL_AT_ONCE), limited(1)];
-  const sendSmall = (one: Small): Promise<void> => small(() => send([one])).then(one.resolve, one.reject);
-
-  /** Where one is refused nothing is done of the others either: each is tried by itself. */
-  const sendShared = async (all: readonly Small[]): Promise<void> => {
-    try {
-      await small(() => send(all));
-      for (const one of all) one.resolve();
-    } catch (error) {
-      if (all.length === 1) all[0]?.reject(error);
-      else await Promise.all(all.map(sendSmall));
-    }
-  };
-
-  let waitingSmall: Small[] = [];
-  const flush = (): void => {
-    const all = waitingSmall;
-    waitingSmall = [];
-    for (let at = 0; at < all.length; at += SHARED) void sendShared(all.slice(at, at + SHARED));
-  };
-
-  /** With what else is asked for in this turn: for each batch the kernel goes through all chains of everybody's tables. */
-  const share = (tables: TableRuns): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (waitingSmall.length === 0) setImmediate(flush);
-      waitingSmall.push({ ...tables, resolve, reject });
-    });
+  const share = openSharing(tables => small(() => send(tables)));
 
   const change: SetElements['change'] = async (family, table, changes) => {
     if (changes.length === 0) return;
