@@ -25,9 +25,12 @@
 
 #define MAX_FRAME (2 << 20)
 #define SILENCE 40                 /* seconds in the middle of a frame */
+#define AWAKE_US 3000              /* of an ADD, while we stay awake for the agent's next frame */
+#define APART_US 400               /* longer between two looks: somebody else has use for the processor */
 
 static char *farewell;             /* netlink bytes for after the answer */
 static size_t farewell_len;
+static long long awake;            /* microseconds that are left of them */
 static int begun;                  /* whether the agent has asked for anything */
 static int fulfilled;              /* whether every step of the last program was granted */
 
@@ -199,12 +202,34 @@ static int send_answers(int agent, int netlink) {
   return have > 0 ? send_frame(agent, 'N', buffer, have) : 0;
 }
 
+static long long now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+/*
+ * Whether there is something to read, without sleep for as long as nobody else wants the processor: to be woken takes
+ * longer than what we wait for, and the kernel may wake us on the agent's processor, behind the agent.
+ */
+static int look(struct pollfd *fds, nfds_t count) {
+  for (long long last = now_us(), now; awake > 0; last = now) {
+    int n = poll(fds, count, 0);
+    if (n > 0) return n;
+    sched_yield();
+    now = now_us();
+    awake = now - last > APART_US ? 0 : awake - (now - last);
+  }
+  return 0;
+}
+
 /* Copies frames both ways until the agent's result. What it asks comes first, so that answers go back together. */
 static int converse(int agent, long long deadline) {
   for (;;) {
     struct pollfd fds[2] = {{agent, POLLIN, 0}, {sockets[POD], POLLIN, 0}};
     long long left = deadline - now_ms();
-    int n = left > 0 ? poll(fds, 2, (int)left) : 0;
+    int n = left > 0 ? look(fds, 2) : 0;
+    if (n == 0 && left > 0) n = poll(fds, 2, (int)left);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return LOST;
     if (fds[0].revents) {
@@ -217,8 +242,10 @@ static int converse(int agent, long long deadline) {
 int ask_agent(const char *greeting, size_t len, int early, long long patience, long long deadline) {
   int result;
   uint32_t numbers[2];
-  /* Hello follows the connection at once, and the agent wakes up but once. */
+  /* Hello follows the connection at once, and the agent wakes up once for both. */
   if (early) where(numbers);
+  /* Nobody waits for other verbs as a pod does for ADD, which alone is patient. */
+  if (patience > 0) awake = AWAKE_US;
   do {
     int agent = connect_agent(patience);
     if (agent < 0) return errno == EPERM ? STRANGER : LOST;
