@@ -35,10 +35,15 @@ const NAME_SIZE = 16;
 const align = (length: number): number => (length + 3) & ~3;
 
 /** Fields of a concatenated key, each padded to 4 bytes. */
-export const concatKey = (...fields: readonly Uint8Array[]): Buffer =>
-  Buffer.concat(
-    fields.map(field => Buffer.concat([field, Buffer.alloc(align(field.length) - field.length)])),
-  );
+export function concatKey(...fields: readonly Uint8Array[]): Buffer {
+  const key = Buffer.alloc(fields.reduce((size, field) => size + align(field.length), 0));
+  let at = 0;
+  for (const field of fields) {
+    key.set(field, at);
+    at += align(field.length);
+  }
+  return key;
+}
 
 /** An interface name as a key field: 16 bytes. Throws LinuxError EINVAL where no link can have that name. */
 export function ifnameKey(name: string): Buffer {
@@ -81,7 +86,7 @@ function message(
   resource: number,
   attrs: Uint8Array,
 ): Buffer {
-  const bytes = Buffer.alloc(20 + attrs.length);
+  const bytes = Buffer.allocUnsafe(20 + attrs.length).fill(0, 0, 20);
   bytes.writeUInt32LE(bytes.length, 0);
   bytes.writeUInt16LE(type, 4);
   bytes.writeUInt16LE(flags | FLAG.request, 6);
@@ -118,14 +123,17 @@ export type TableRuns = {
   readonly runs: readonly ElementRun[];
 };
 
-/** One batch, all or nothing; run number n, counted over all tables, has sequence number `seq + 1 + n`. */
+/**
+ * One batch, all or nothing; run number n, counted over all tables, has sequence number `seq + 1 + n`. The kernel answers
+ * what it refuses, in the order of the runs, and the last run: where that is granted and nothing came before it, all is done.
+ */
 export function encodeBatch(tables: readonly TableRuns[], seq: number): Buffer {
   const none = Buffer.alloc(0);
   const runs = tables.flatMap(({ family, table, runs: own }) => own.map(run => ({ family, table, ...run })));
   const middle = runs.map(({ family, table, op, set, elements }, n) =>
     message(
       op === 'add' ? TYPE.newElement : TYPE.deleteElement,
-      FLAG.ack | (op === 'add' ? FLAG.create : 0),
+      (n === runs.length - 1 ? FLAG.ack : 0) | (op === 'add' ? FLAG.create : 0),
       seq + 1 + n,
       FAMILY[family],
       0,

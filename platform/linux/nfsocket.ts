@@ -17,7 +17,7 @@ export type SetElements = {
   readonly close: () => void;
 };
 
-type Waiting = { left: number; readonly done: (error?: LinuxError) => void };
+type Waiting = { over: boolean; readonly done: (error?: LinuxError) => void };
 
 const TIMEOUT_MS = 5_000;
 
@@ -51,16 +51,8 @@ export function openSetElements(nextPort: () => number): SetElements {
   const waiting = new Map<number, Waiting>();
   let seq = 1;
 
-  const onAck = ({ seq: number, errno }: Ack): void => {
-    const one = waiting.get(number);
-    if (one === undefined) return;
-    if (errno !== 0) {
-      one.done(failed(getSystemErrorName(errno)));
-      return;
-    }
-    one.left -= 1;
-    if (one.left === 0) one.done();
-  };
+  const onAck = ({ seq: number, errno }: Ack): void =>
+    waiting.get(number)?.done(errno === 0 ? undefined : failed(getSystemErrorName(errno)));
 
   /** Whoever waits for an answer would wait in vain. */
   const failAll = (code: string): void => {
@@ -90,7 +82,7 @@ export function openSetElements(nextPort: () => number): SetElements {
   /** Most often all of it is there. What is not comes by the event loop, as it does after an error. */
   const receive = (one: Waiting): void => {
     try {
-      while (one.left > 0 && descriptor !== undefined) {
+      while (!one.over && descriptor !== undefined) {
         const bytes = receiveNow(descriptor);
         if (bytes === undefined) return;
         parseAcks(bytes).forEach(onAck);
@@ -107,21 +99,22 @@ export function openSetElements(nextPort: () => number): SetElements {
     seq += numbers.length;
     return new Promise((resolve, reject) => {
       const done = (error?: LinuxError): void => {
+        one.over = true;
         clearTimeout(timer);
         for (const number of numbers) waiting.delete(number);
         if (error === undefined) resolve();
         else reject(error);
       };
-      const timer = setTimeout(
-        () => done(new LinuxError('ETIMEDOUT', 'nft set elements: the kernel did not answer')),
-        TIMEOUT_MS,
-      );
-      const one: Waiting = { left: count, done };
+      let timer: NodeJS.Timeout | undefined;
+      const late = (): void =>
+        done(new LinuxError('ETIMEDOUT', 'nft set elements: the kernel did not answer'));
+      const one: Waiting = { over: false, done };
       for (const number of numbers) waiting.set(number, one);
       socket.send(encodeBatch(tables, first), undefined, error => {
         if (error) done(failed(error.code, error));
       });
       receive(one);
+      if (!one.over) timer = setTimeout(late, TIMEOUT_MS);
     });
   };
 
