@@ -226,8 +226,13 @@ export function aggregate(cidrs: readonly Cidr[]): readonly Cidr[] {
 
 /** 4 or 16 bytes, network order. */
 export function ipToBytes(ip: Ip): Buffer {
-  const size = BITS[familyOf(ip)] / 4;
-  return Buffer.from(ipToNumber(ip).toString(16).padStart(size, '0'), 'hex');
+  if (familyOf(ip) === 4) return Buffer.from(ip.split('.').map(Number));
+  return Buffer.from(
+    ipToNumber(ip)
+      .toString(16)
+      .padStart(BITS[6] / 4, '0'),
+    'hex',
+  );
 }
 
 const fromHex = remember((hex: string): Ip => ipFromNumber(hex.length === 8 ? 4 : 6, BigInt(`0x${hex}`)));

@@ -75,9 +75,14 @@ function targets(
 const classed = (...directions: readonly ReadonlyMap<Ip, Target>[]): ReadonlySet<Ip> =>
   new Set(directions.flatMap(one => [...one].filter(([, target]) => target !== 'pending').map(([ip]) => ip)));
 
-const distinct = (bound: readonly Bound[]): readonly Class[] => [
-  ...new Set(bound.flatMap(({ ingress = [], egress = [] }) => [ingress, egress].flat())),
-];
+function distinct(bound: readonly Bound[]): readonly Class[] {
+  const classes = new Set<Class>();
+  for (const { ingress, egress } of bound) {
+    if (ingress !== undefined) classes.add(ingress);
+    if (egress !== undefined) classes.add(egress);
+  }
+  return [...classes];
+}
 
 const keysOf = (used: readonly Class[]): ReadonlySet<string> =>
   new Set(used.flatMap(({ parts }) => parts.flatMap(part => (part.kind === 'pods' ? [part.group.key] : []))));

@@ -62,9 +62,11 @@ export function newOwnPods(): (wired: readonly Wired[], shown: readonly Shown[])
   /** By first address. */
   let memory = new Map<Ip, Given>();
   let bare = new Map<Pod, Pod>();
+  let index: { readonly shown: readonly Shown[]; readonly find: ReturnType<typeof finder> } | undefined;
 
   return (wired, shown) => {
-    const find = finder(shown);
+    if (index?.shown !== shown) index = { shown, find: finder(shown) };
+    const { find } = index;
     const taken = new Set(wired.flatMap(one => one.ips));
     const next = new Map<Ip, Given>();
     const attached = new Set<Pod>();
