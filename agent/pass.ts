@@ -158,6 +158,7 @@ async function applyMesh(
   rulesNews: number,
 ): Promise<Outcome> {
   const { config, kernel, discovery } = deps;
+  await deps.cni.quiet();
   const [links, addresses, routes] = await Promise.all([
     kernel.links.list(),
     kernel.addresses.list(),

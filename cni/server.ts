@@ -18,6 +18,7 @@ import { newKeyed } from './keyed.ts';
 import { type Lease, leaseKey, openLeases } from './lease.ts';
 import type { ReservedPort } from './ports.ts';
 import { openPorts } from './publish.ts';
+import { allGone } from './quiet.ts';
 import { openReleases } from './release.ts';
 import { openSession } from './session.ts';
 import { openLimiter } from './shape.ts';
@@ -71,6 +72,8 @@ export type CniServer = {
    * changes. Calls must not overlap.
    */
   readonly sweep: (tables?: boolean) => Promise<number>;
+  /** Resolves when no pod's link is being removed, or soon: a time to ask for links (quiet.ts). */
+  readonly quiet: () => Promise<void>;
   readonly leases: () => readonly Lease[];
   readonly stats: () => {
     /** `size` and `free` as decimal digits: an IPv6 range has more than a number can count. */
@@ -249,7 +252,10 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
     return spoofing.changes;
   };
 
+  const quiet = (): Promise<void> => allGone(deps.leaving);
+
   const sweep = async (tables = true): Promise<number> => {
+    await quiet();
     if ('reason' in config) return 0;
     const spoofing = tables || !settled ? await ensureSpoofing(config) : 0;
     const { gateways } = config;
@@ -270,6 +276,7 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
       gate.set('reason' in next || looked ? next : FIRST_LOOK);
     },
     sweep,
+    quiet,
     leases: book.all,
     stats: () => ({
       pools: book.stats(now()).map(pool => ({ ...pool, size: String(pool.size), free: String(pool.free) })),

@@ -24,7 +24,7 @@ const nativeBeside: Plugin = {
 
 /**
  * An `import` of one of Node's own modules asks for everything that it exports, and so for what is loaded only when
- * asked for: `node:http` brings all of undici, which takes 10 MB and a quarter of the agent's start. `require` does not.
+ * asked for: `node:http` brings all of undici, for which each start of the command takes 10 MB and 0.15 s. `require` does not.
  */
 const nodeRequired: Plugin = {
   name: 'node-required',
