@@ -61,7 +61,7 @@ async function runPart(part: Part, pairs: number, services: number): Promise<Rep
       const value = await asInImage(() => benchBusy(1_000, say));
       const { still, quiet, busy } = value;
       const loop = (of: typeof still): string =>
-        `event loop late by median ${of.p50.toFixed(2)} ms, p99 ${of.p99.toFixed(2)} ms, at most ${of.max.toFixed(1)} ms; processor ${(of.cpuMs / of.seconds / 10).toFixed(0)} % with the probe's own, memory ${of.rssMb.toFixed(0)} MB`;
+        `event loop late by median ${of.p50.toFixed(2)} ms, p99 ${of.p99.toFixed(2)} ms (${of.ownP99.toFixed(2)} without waits for a processor), at most ${of.max.toFixed(1)} ms; processor ${(of.cpuMs / of.seconds / 10).toFixed(0)} % with the probe's own, memory ${of.rssMb.toFixed(0)} MB`;
       const phase = ({ add, loop: of }: typeof quiet): string =>
         `ADD median ${add.p50.toFixed(2)} ms, p99 ${add.p99.toFixed(2)} ms; ${loop(of)}`;
       const lines = [
