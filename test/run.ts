@@ -23,8 +23,6 @@ type Tier = {
   /** Why it cannot run here. */
   readonly unavailable: () => Promise<string | undefined> | string | undefined;
   readonly run: () => Promise<Outcome>;
-  /** What can be made for it while the tier before it runs. Resolves whatever comes of it: the tier makes what is missing. */
-  readonly ahead?: () => Promise<unknown>;
   /** Not part of a run without names, for the time that it takes. */
   readonly onlyAsked?: true;
 };
@@ -184,8 +182,6 @@ const TIERS: readonly Tier[] = [
     what: 'a real Kubernetes on this machine',
     unavailable: async () => (await import('./cluster/packages.ts')).clusterUnavailable(),
     run: () => nodeTests(file => CLUSTER.test(file) && !MIGRATION.test(file), ON_CLUSTER),
-    // Ten minutes where nothing is built yet, and a machine under QEMU uses one processor.
-    ahead: () => run(['nice', '-n', '19', 'node', 'test/cluster/main.ts', 'build']),
   },
   {
     name: 'migration',
@@ -207,8 +203,7 @@ if (unknown.length > 0) {
 
 const summary: string[] = [];
 const total = { passed: 0, failed: 0, skipped: 0 };
-const chosen = TIERS.filter(t => (asked.length === 0 ? !t.onlyAsked : asked.includes(t.name)));
-for (const [n, tier] of chosen.entries()) {
+for (const tier of TIERS.filter(t => (asked.length === 0 ? !t.onlyAsked : asked.includes(t.name)))) {
   process.stdout.write(`\n== ${tier.name}: ${tier.what}\n`);
   const reason = await tier.unavailable();
   if (reason !== undefined) {
@@ -217,8 +212,6 @@ for (const [n, tier] of chosen.entries()) {
     continue;
   }
   const began = performance.now();
-  const next = chosen[n + 1];
-  const ahead = (await next?.unavailable()) === undefined ? next?.ahead?.() : undefined;
   const { passed, failed, skipped, flaky = [] } = await tier.run();
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   summary.push(
@@ -228,7 +221,6 @@ for (const [n, tier] of chosen.entries()) {
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
-  await ahead;
 }
 process.stdout.write(
   `\n${summary.join('\n')}\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`,

@@ -1,19 +1,17 @@
-/** npm run cluster -- up | build | down | kubectl … | exec NODE … | import FILE… | e2e FOCUS | critest FOCUS | logs PROGRAM: see README.md. */
+/** npm run cluster -- up | down | kubectl … | exec NODE … | import FILE… | e2e FOCUS | critest FOCUS | logs PROGRAM: see README.md. */
 import { parseArgs } from 'node:util';
-import { ensureBuilt } from './build.ts';
 import { type Cluster, openCluster, startCluster } from './cluster.ts';
 import { runCritest } from './critest.ts';
 import { logTail } from './daemons.ts';
 import { runE2e } from './e2e.ts';
 import { DEFAULT_NAME, layout } from './layout.ts';
-import { CLUSTER_TARGETS, clusterUnavailable } from './packages.ts';
+import { clusterUnavailable } from './packages.ts';
 import { orphans, tearDown } from './teardown.ts';
 
 const USAGE = `usage: npm run cluster -- COMMAND
 
   up [--nodes N] [--image FILE]… [--manifest FILE]… [--cni none|bridge|flannel]
      [--proxy-mode nftables|iptables] [--dns] [--wait] [--keep]
-  build                build what clusters and their tests need, and keep it
   down                 end and remove everything
   kubectl ARGS…        kubectl as the administrator
   exec NODE ARGV…      run a program inside a node
@@ -103,11 +101,6 @@ const up = async (args: readonly string[]): Promise<number> => {
   return 0;
 };
 
-const build = async (): Promise<number> => {
-  await ensureBuilt([...CLUSTER_TARGETS, 'coredns', 'crictl', 'helm'], say);
-  return 0;
-};
-
 const down = async (): Promise<number> => {
   for (const at of [layout(name), ...orphans()]) await tearDown(at);
   return 0;
@@ -152,7 +145,6 @@ const showLog = (role: string): number => {
 
 const dispatch = async ([command, ...args]: readonly string[]): Promise<number> => {
   if (command === 'up') return up(args);
-  if (command === 'build') return build();
   if (command === 'down') return down();
   if (command === 'kubectl') return (await running().kubectl(args, PASS_THROUGH)).code;
   if (command === 'exec') return (await running().exec(args[0] ?? '', args.slice(1), PASS_THROUGH)).code;
