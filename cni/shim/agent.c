@@ -6,9 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,17 +18,15 @@
 #include <unistd.h>
 
 #include "netns.h"
+#include "processor.h"
 #include "program.h"
 #include "weft-cni.h"
 
 #define MAX_FRAME (2 << 20)
 #define SILENCE 40                 /* seconds in the middle of a frame */
-#define AWAKE_US 3000              /* of an ADD, while we stay awake for the agent's next frame */
-#define APART_US 400               /* longer between two looks: somebody else has use for the processor */
 
 static char *farewell;             /* netlink bytes for after the answer */
 static size_t farewell_len;
-static long long awake;            /* microseconds that are left of them */
 static int begun;                  /* whether the agent has asked for anything */
 static int fulfilled;              /* whether every step of the last program was granted */
 
@@ -76,36 +72,6 @@ static int try_connect(void) {
 static int pause_until(long long patience) {
   struct timespec pause = {0, 20000000};
   return now_ms() < patience && (nanosleep(&pause, NULL), 1);
-}
-
-/* The processor that a process has been given, or -1. */
-static int processor_of(pid_t pid) {
-  char text[1024], path[32], *at;
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC), field = 2;
-  ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-  if (fd >= 0) close(fd);
-  if (n <= 0) return -1;
-  text[n] = 0;
-  for (at = strrchr(text, ')'); at && field < 39; field++) at = strchr(at + 1, ' ');
-  return at ? atoi(at) : -1;
-}
-
-/*
- * Where the kernel has woken the agent on our processor, the two of us would take turns, of milliseconds, while another
- * may have nothing to do.
- */
-static void make_room(int agent) {
-  struct ucred peer;
-  socklen_t size = sizeof peer;
-  cpu_set_t all, others;
-  if (getsockopt(agent, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0) return;
-  int here = sched_getcpu();
-  if (here < 0 || processor_of(peer.pid) != here || sched_getaffinity(0, sizeof all, &all) < 0) return;
-  others = all;
-  CPU_CLR(here, &others);
-  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) < 0) return;
-  sched_setaffinity(0, sizeof all, &all);
 }
 
 static int connect_agent(long long patience) {
@@ -202,27 +168,6 @@ static int send_answers(int agent, int netlink) {
   return have > 0 ? send_frame(agent, 'N', buffer, have) : 0;
 }
 
-static long long now_us(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
-
-/*
- * Whether there is something to read, without sleep for as long as nobody else wants the processor: to be woken takes
- * longer than what we wait for, and the kernel may wake us on the agent's processor, behind the agent.
- */
-static int look(struct pollfd *fds, nfds_t count) {
-  for (long long last = now_us(), now; awake > 0; last = now) {
-    int n = poll(fds, count, 0);
-    if (n > 0) return n;
-    sched_yield();
-    now = now_us();
-    awake = now - last > APART_US ? 0 : awake - (now - last);
-  }
-  return 0;
-}
-
 /* Copies frames both ways until the agent's result. What it asks comes first, so that answers go back together. */
 static int converse(int agent, long long deadline) {
   for (;;) {
@@ -245,7 +190,7 @@ int ask_agent(const char *greeting, size_t len, int early, long long patience, l
   /* Hello follows the connection at once, and the agent wakes up once for both. */
   if (early) where(numbers);
   /* Nobody waits for other verbs as a pod does for ADD, which alone is patient. */
-  if (patience > 0) awake = AWAKE_US;
+  if (patience > 0) stay_awake();
   do {
     int agent = connect_agent(patience);
     if (agent < 0) return errno == EPERM ? STRANGER : LOST;

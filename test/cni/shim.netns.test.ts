@@ -14,7 +14,6 @@ import {
 } from '../../cni/wire.ts';
 import { CNI_SOCKET, DEL_QUEUE_DIR, RUN_DIR } from '../../constants.ts';
 import type { Step } from '../../platform/linux/gather.ts';
-import { here } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
 import { addPod, call, callPod, clean, inPod, makeBridge, newId, newNetns, startBed } from './bed.ts';
 import { type Ask, withAgent } from './falseagent.ts';
@@ -278,39 +277,4 @@ test('a socket that root does not own is no agent’s', async () => {
     },
   );
   assert.deepEqual(existsSync(DEL_QUEUE_DIR) ? readdirSync(DEL_QUEUE_DIR) : [], []);
-});
-
-test('loopback by its name, without an agent', async () => {
-  rmSync(CNI_SOCKET, { force: true });
-  const netns = await newNetns();
-  const lo = (command: string, version = '1.0.0') =>
-    call(command, { id: 'a', netns, ifname: 'lo', version, argv0: '/opt/cni/bin/loopback' });
-  assert.notEqual((await lo('CHECK')).code, 0);
-  for (const version of ['0.3.1', '1.0.0', '1.1.0']) {
-    const added = await lo('ADD', version);
-    assert.equal(added.code, 0);
-    assert.equal(added.json?.cniVersion, version);
-    assert.equal(added.json?.interfaces?.[0]?.sandbox, netns);
-    assert.equal(added.json?.ips?.[0]?.version, version < '1.0.0' ? '4' : undefined);
-    assert.equal((await lo('CHECK')).code, 0);
-  }
-  assert.equal((await lo('ADD', '9.9.9')).json?.code, 1);
-  assert.equal((await lo('DEL')).code, 0);
-  assert.notEqual((await lo('CHECK')).code, 0);
-  assert.equal((await call('DEL', { id: 'a', netns: '/none', argv0: 'loopback', ifname: 'lo' })).code, 0);
-});
-
-test('where there is one processor for agent and binary they take turns', async () => {
-  const allowed = (await here(['taskset', '-cp', `${process.pid}`])).split(': ').at(-1)?.trim() ?? '';
-  const only = /^\d+/.exec(allowed)?.[0] ?? '0';
-  const bed = await startBed();
-  await here(['taskset', '-cp', only, `${process.pid}`]);
-  try {
-    const pod = await addPod();
-    assert.equal((await callPod('CHECK', pod)).code, 0);
-    assert.equal((await callPod('DEL', pod)).code, 0);
-  } finally {
-    await here(['taskset', '-cp', allowed, `${process.pid}`]);
-    await bed.stop();
-  }
 });
