@@ -238,10 +238,11 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   const admitted = async (wired: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
     const [first] = wired.ips;
     if (wired.pod === undefined || first === undefined) return true;
-    if (deps.known() && deps.objects().policies.length === 0 && tableless) return true;
     if (isOpen(wired)) {
-      marks += 1;
-      soon.mark();
+      if (!tableless) {
+        marks += 1;
+        soon.mark();
+      }
       return true;
     }
     const standing = admission.wait(first, until);

@@ -3,15 +3,14 @@ import { matches } from './select.ts';
 import type { Policy } from './types.ts';
 import { type Shown, shows, type Wired } from './wired.ts';
 
-/** The pod is shown, and no policy selects it. */
+/** No policy is in its namespace, or it is shown and none selects it. */
 export function isUnselected(
   pod: NonNullable<Wired['pod']>,
   ownPods: readonly Shown[],
   policies: readonly Policy[],
 ): boolean {
+  const near = policies.filter(policy => policy.namespace === pod.namespace);
+  if (near.length === 0) return true;
   const shown = ownPods.find(one => shows(one, pod))?.pod;
-  return (
-    shown !== undefined &&
-    !policies.some(policy => policy.namespace === shown.namespace && matches(policy.pods, shown.labels))
-  );
+  return shown !== undefined && !near.some(policy => matches(policy.pods, shown.labels));
 }

@@ -164,6 +164,17 @@ test('a pod that no policy selects waits for nothing, and the others learn of it
   assert.equal(room.report().runs, runs + 1);
 });
 
+test('a pod that is not shown waits for nothing where its namespace has no policy, and is waited for where it has one', async t => {
+  const { room, change } = setUp(t);
+  await change({ objects: { ...withPolicy, ownPods: [] } });
+  const { runs } = room.report();
+  const elsewhere = { ...wired('a', '10.42.1.2'), pod: { namespace: 'y', name: 'a', uid: 'y-a' } };
+  assert.equal(await room.guard(elsewhere), true);
+  assert.equal(room.report().runs, runs);
+  await change({ wired: [wired('a', '10.42.1.3')] });
+  assert.equal(await room.guard(wired('a', '10.42.1.3')), false);
+});
+
 test('a pod that no policy selects is still waited for where the one before it on its address was isolated', async t => {
   const { room, change, set, rules } = setUp(t);
   const objects = { ...withPolicy, policies: [POLICY_OF_B], ownPods: [labelled('a'), labelled('b')] };
