@@ -9,7 +9,7 @@ import { bundleInto } from './bundle.ts';
 /** File → beginnings of the names of its tests that take too long here, or have nothing to do with the kernel: by hand. */
 const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   'test/kernel/mesh.kernel.test.ts': [],
-  'test/agent/life.netns.test.ts': ['an idle agent changes nothing', 'each annotation, broken'],
+  'test/agent/life.netns.test.ts': [],
   'test/agent/endpoints.netns.test.ts': [
     'an agent whose key an older Node shows',
     'a host that comes back under another name',
