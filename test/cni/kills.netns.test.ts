@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PORTS_TABLE } from '../../constants.ts';
 import { type Lab, type Member, startLab, untilInstalled } from '../lab/lab.ts';
 import { type Namespace, newPod } from '../lab/namespace.ts';
 import { enterLab } from '../lab/reenter.ts';
@@ -35,8 +36,13 @@ before(async () => {
   await start('ADD', 0).ended;
   await del(0);
   await verify();
+  await until('the table of its port to be gone', tableGone, 40_000, 200);
   untouched = await everything();
 });
+
+/** It goes with the next look after the last pod that had a port. */
+const tableGone = async (): Promise<true | undefined> =>
+  !(await node.namespace.run(['nft', 'list', 'tables'])).includes(PORTS_TABLE) || undefined;
 
 after(async () => lab?.end());
 
