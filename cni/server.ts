@@ -255,8 +255,8 @@ export async function startCni(options: CniOptions): Promise<CniServer> {
   const quiet = (): Promise<void> => allGone(deps.leaving);
 
   const sweep = async (tables = true): Promise<number> => {
-    await quiet();
     if ('reason' in config) return 0;
+    await quiet();
     const spoofing = tables || !settled ? await ensureSpoofing(config) : 0;
     const { gateways } = config;
     const ports = await extra('hostPorts', () => deps.ports.ensure(gateways, tables));

@@ -123,7 +123,6 @@ export function openSetElements(nextPort: () => number): SetElements {
   const share = openSharing(tables => small(() => send(tables)));
 
   const change: SetElements['change'] = async (family, table, changes) => {
-    if (changes.length === 0) return;
     if (changes.length <= SMALL) return share({ family, table, runs: elementRuns(changes) });
     for (const runs of batchesOf(elementRuns(changes))) await large(() => send([{ family, table, runs }]));
   };
