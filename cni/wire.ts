@@ -59,14 +59,20 @@ export const encodePromise = (stdout: string): Buffer =>
 
 /** `b`: more of it follows. */
 export function encodeProgram(steps: readonly Step[], type: 'p' | 'b' = 'p'): Buffer {
-  const parts = steps.flatMap(({ kind, must, bytes }) => {
-    const head = Buffer.alloc(6);
-    head.write(KINDS[kind], 0, 'latin1');
-    head.writeUInt8(Number(must), 1);
-    head.writeUInt32BE(bytes.length, 2);
-    return [head, bytes];
-  });
-  return encodeFrame(type, Buffer.concat(parts));
+  let length = 5;
+  for (const { bytes } of steps) length += 6 + bytes.length;
+  const frame = Buffer.allocUnsafe(length);
+  frame.writeUInt32BE(length - 4);
+  frame.write(type, 4, 'latin1');
+  let at = 5;
+  for (const { kind, must, bytes } of steps) {
+    frame.write(KINDS[kind], at, 'latin1');
+    frame.writeUInt8(Number(must), at + 1);
+    frame.writeUInt32BE(bytes.length, at + 2);
+    frame.set(bytes, at + 6);
+    at += 6 + bytes.length;
+  }
+  return frame;
 }
 
 /** Payload of P and D: answers of the steps that were worked off. What is cut off is left out. */

@@ -4,6 +4,7 @@
  * are the usual ones, each with a promise of its own; the answers come for all at once.
  */
 import { getSystemErrorName } from 'node:util';
+import { lengthOf, writeAll } from './attrs.ts';
 import { LinuxError } from './errors.ts';
 import type { Rtnl } from './rtnl.ts';
 
@@ -71,19 +72,14 @@ const errorOf = (what: string, errno: number): LinuxError => {
 };
 
 function encode(type: number, flags: number, seq: number, payload: readonly Uint8Array[]): Buffer {
-  let length = 16;
-  for (const part of payload) length += part.length;
+  const length = 16 + lengthOf(payload);
   const bytes = Buffer.allocUnsafe(length);
   bytes.writeUInt32LE(length, 0);
   bytes.writeUInt16LE(type, 4);
   bytes.writeUInt16LE(flags | NLM_F_REQUEST, 6);
   bytes.writeUInt32LE(seq, 8);
   bytes.writeUInt32LE(0, 12);
-  let at = 16;
-  for (const part of payload) {
-    bytes.set(part, at);
-    at += part.length;
-  }
+  writeAll(bytes, 16, payload);
   return bytes;
 }
 

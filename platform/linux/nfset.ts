@@ -2,7 +2,7 @@
  * Set elements of our nft tables as nfnetlink bytes (linux/netfilter/nf_tables.h): one atomic
  * batch. A forked `nft` takes tens of milliseconds, more beside other people's large tables. Pure.
  */
-import { attr, nest, text } from './attrs.ts';
+import { attr, lengthOf, nest, text, writeAll } from './attrs.ts';
 import { LinuxError } from './errors.ts';
 import type { ElementChange, NftFamily, Verdict } from './types.ts';
 
@@ -84,16 +84,16 @@ function message(
   seq: number,
   family: number,
   resource: number,
-  attrs: Uint8Array,
+  ...attrs: readonly Uint8Array[]
 ): Buffer {
-  const bytes = Buffer.allocUnsafe(20 + attrs.length).fill(0, 0, 20);
+  const bytes = Buffer.allocUnsafe(20 + lengthOf(attrs)).fill(0, 0, 20);
   bytes.writeUInt32LE(bytes.length, 0);
   bytes.writeUInt16LE(type, 4);
   bytes.writeUInt16LE(flags | FLAG.request, 6);
   bytes.writeUInt32LE(seq, 8);
   bytes.writeUInt8(family, 16);
   bytes.writeUInt16BE(resource, 18);
-  bytes.set(attrs, 20);
+  writeAll(bytes, 20, attrs);
   return bytes;
 }
 
@@ -128,7 +128,6 @@ export type TableRuns = {
  * what it refuses, in the order of the runs, and the last run: where that is granted and nothing came before it, all is done.
  */
 export function encodeBatch(tables: readonly TableRuns[], seq: number): Buffer {
-  const none = Buffer.alloc(0);
   const runs = tables.flatMap(({ family, table, runs: own }) => own.map(run => ({ family, table, ...run })));
   const middle = runs.map(({ family, table, op, set, elements }, n) =>
     message(
@@ -137,17 +136,15 @@ export function encodeBatch(tables: readonly TableRuns[], seq: number): Buffer {
       seq + 1 + n,
       FAMILY[family],
       0,
-      Buffer.concat([
-        text(LIST.table, table),
-        text(LIST.set, set),
-        nest(NESTED | LIST.elements, ...elements.map(element)),
-      ]),
+      text(LIST.table, table),
+      text(LIST.set, set),
+      nest(NESTED | LIST.elements, ...elements.map(element)),
     ),
   );
   return Buffer.concat([
-    message(TYPE.batchBegin, 0, seq, 0, SUBSYS_NFTABLES, none),
+    message(TYPE.batchBegin, 0, seq, 0, SUBSYS_NFTABLES),
     ...middle,
-    message(TYPE.batchEnd, 0, seq + 1 + runs.length, 0, SUBSYS_NFTABLES, none),
+    message(TYPE.batchEnd, 0, seq + 1 + runs.length, 0, SUBSYS_NFTABLES),
   ]);
 }
 

@@ -2,7 +2,7 @@
 import { ROUTE_PROTOCOL } from '../../constants.ts';
 import { familyOf, ipFromBytes, ipToBytes, networkOf, prefixLength } from '../../ip.ts';
 import type { Cidr, Ip } from '../../types.ts';
-import { attr, nest, parseAttrs, readU32, u32 } from './attrs.ts';
+import { type Attrs, attr, nest, parseAttrs, readU32, u32 } from './attrs.ts';
 import { isNoRoute } from './errors.ts';
 import { AF, type Indexes } from './names.ts';
 import { FLAG, RTM, type Rtnl } from './rtnl.ts';
@@ -67,7 +67,7 @@ export const addRoute = (rt: Rtnl, route: Route, index: number | undefined): Pro
 
 type Parsed = { readonly route: Route; readonly protocol: number };
 
-const mtuOf = (attrs: ReadonlyMap<number, Buffer>): number | undefined =>
+const mtuOf = (attrs: Attrs): number | undefined =>
   readU32(parseAttrs(attrs.get(RTA.metrics) ?? Buffer.alloc(0)).get(RTAX_MTU));
 
 /** One RTM_NEWROUTE; undefined for kinds that are nothing to us (local, multicast, cloned). */

@@ -76,7 +76,7 @@ function joined(peers: readonly WgPeer[]): readonly WgPeer[] {
 /** All messages of one dump. */
 export async function parseDevice(messages: readonly Buffer[]): Promise<WgDevice> {
   const attrs = messages.map(message => parseAttrs(message.subarray(HEAD)));
-  const first = attrs.find(one => one.has(DEVICE.listenPort));
+  const first = attrs.find(one => one.get(DEVICE.listenPort) !== undefined);
   const peers = attrs.flatMap(one => listAttrs(one.get(DEVICE.peers) ?? Buffer.alloc(0)));
   return {
     publicKey: keyOf(first?.get(DEVICE.publicKey)),
