@@ -13,17 +13,19 @@ export function diff<T>(
   key: (item: T) => string,
   equal: (wanted: T, actual: T) => boolean,
 ): Diff<T> {
-  const there = new Map(actual.map(item => [key(item), item]));
-  const want = new Set(wanted.map(key));
-  const known = (item: T) => there.get(key(item));
-  return {
-    add: wanted.filter(item => known(item) === undefined),
-    change: wanted.filter(item => {
-      const now = known(item);
-      return now !== undefined && !equal(item, now);
-    }),
-    remove: actual.filter(item => !want.has(key(item))),
-  };
+  const there = new Map<string, T>();
+  for (const item of actual) there.set(key(item), item);
+  const want = new Set<string>();
+  const add: T[] = [];
+  const change: T[] = [];
+  for (const item of wanted) {
+    const name = key(item);
+    want.add(name);
+    const now = there.get(name);
+    if (now === undefined) add.push(item);
+    else if (!equal(item, now)) change.push(item);
+  }
+  return { add, change, remove: actual.filter(item => !want.has(key(item))) };
 }
 
 /** Of items without repetition, in whatever order. */

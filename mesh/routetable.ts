@@ -16,17 +16,28 @@ export type RouteTable = {
   readonly is: (ours: readonly Route[] | undefined) => void;
 };
 
-const routeKey = (route: Route): string => `${route.dst} ${route.kind} ${route.metric ?? 0}`;
+/** The kernel's list, and the plan's, have the same objects as long as they do not change. */
+function memo<T>(compute: (route: Route) => T): (route: Route) => T {
+  const known = new WeakMap<Route, { readonly value: T }>();
+  return route => {
+    const entry = known.get(route) ?? { value: compute(route) };
+    known.set(route, entry);
+    return entry.value;
+  };
+}
+
+const routeKey = memo(route => `${route.dst} ${route.kind} ${route.metric ?? 0}`);
 
 const sameRoute = (a: Route, b: Route): boolean => a.link === b.link && a.src === b.src && a.mtu === b.mtu;
 
 /** The pods' own routes are the cni room's. */
 const meshOwn = (route: Route): boolean => !route.link?.startsWith(VETH_PREFIX);
 
-const normal = (route: Route): Route =>
+const normal = memo(route =>
   route.metric === undefined && route.dst.includes(':') && route.kind === 'unicast'
     ? { ...route, metric: 1024 }
-    : route;
+    : route,
+);
 
 type Compared = {
   readonly plan: MeshPlan;
@@ -48,7 +59,6 @@ const sameWanted = (a: MeshPlan, b: MeshPlan): boolean =>
     a.peers.length === b.peers.length &&
     a.peers.every((peer, n) => samePeer(peer, b.peers[n])));
 
-/** By identity: the kernel's list has the same objects as long as they do not change. */
 const sameList = (a: readonly Route[], b: readonly Route[]): boolean =>
   a.length === b.length && a.every((route, n) => route === b[n]);
 
