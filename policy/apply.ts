@@ -6,7 +6,9 @@ import { createHash } from 'node:crypto';
 import { POLICY_TABLE } from '../constants.ts';
 import type { TableMemos } from '../platform/linux/table.ts';
 import type { ElementChange, Nft } from '../platform/linux/types.ts';
-import { diff, diffTable } from './diff.ts';
+import type { Ip } from '../types.ts';
+import type { Bound } from './classes.ts';
+import { diff, diffTable, placing } from './diff.ts';
 import { type Listing, parseListing, tableFrom } from './listing.ts';
 import { renderOperations, renderTable } from './render.ts';
 import { tableOf } from './table.ts';
@@ -41,6 +43,8 @@ export type Applier = {
   readonly adopt: (rules: RuleSet) => Promise<Applied>;
   /** From one rule set, which is in the kernel, to the next. */
   readonly change: (from: RuleSet, to: RuleSet) => Promise<Applied>;
+  /** Addresses that nothing is bound to, to chains that are there. */
+  readonly place: (ips: readonly Ip[], bound: Bound) => Promise<Applied>;
   /** Adds what `rules` has and `before` had not, to whatever table there is. */
   readonly hold: (before: RuleSet | undefined, rules: RuleSet) => Promise<Applied>;
   /** No table at all. */
@@ -109,6 +113,7 @@ export function openApplier(nft: Nft, memos: TableMemos, log = false): Applier {
   return {
     adopt,
     change: (from, to) => apply(diff(from, to)),
+    place: (ips, bound) => apply(placing(ips, bound)),
     hold: async (before = EMPTY, rules) => {
       if ((await nft.list('inet', POLICY_TABLE, true)) === undefined) return whole(rules);
       const operations = diff(before, rules);

@@ -5,12 +5,16 @@
 import type { Ip } from '../types.ts';
 import type { Cluster, Pod } from './types.ts';
 
-/** Each with addresses that stand for those it will have, of the same families. */
-export function newComing(): (cluster: Cluster) => readonly Pod[] {
+/** By one with addresses that stand for those it will have, of the same families. */
+type Awaited = ReadonlyMap<Pod, Pod>;
+
+const NOBODY: Awaited = new Map();
+
+export function newComing(): (cluster: Cluster) => Awaited {
   let last: readonly Pod[] | undefined;
   let gateways: readonly Ip[] = [];
   let standIns = new WeakMap<Pod, Pod>();
-  let coming: readonly Pod[] = [];
+  let coming = NOBODY;
 
   const standIn = (pod: Pod): Pod => {
     const known = standIns.get(pod) ?? { ...pod, ips: gateways };
@@ -27,7 +31,7 @@ export function newComing(): (cluster: Cluster) => readonly Pod[] {
     const awaited = pods.filter(
       pod => pod.node === self && pod.ips.length === 0 && !pod.hostNetwork && !pod.done,
     );
-    coming = gateways.length === 0 ? [] : awaited.map(standIn);
+    coming = gateways.length === 0 ? NOBODY : new Map(awaited.map(pod => [standIn(pod), pod]));
     return coming;
   };
 }

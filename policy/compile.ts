@@ -12,7 +12,8 @@ import { newGroups } from './groups.ts';
 import { byIdentity } from './identity.ts';
 import { newNodes } from './nodes.ts';
 import type { Class, GroupSpec } from './parts.ts';
-import type { Box, Chain, ChainId, Cluster, Direction, Entry, Group, RuleSet, Target } from './types.ts';
+import type { Compiled } from './place.ts';
+import type { Box, Chain, ChainId, Cluster, Direction, Entry, Group, Pod, Target } from './types.ts';
 
 const boxesFrom = ({ parts, families }: Class): readonly Box[] =>
   disjoint(
@@ -72,8 +73,11 @@ function targets(
 }
 
 /** Whom no class drops anything of needs no leave to reach itself. */
-const classed = (...directions: readonly ReadonlyMap<Ip, Target>[]): ReadonlySet<Ip> =>
-  new Set(directions.flatMap(one => [...one].filter(([, target]) => target !== 'pending').map(([ip]) => ip)));
+function classed(...directions: readonly ReadonlyMap<Ip, Target>[]): ReadonlySet<Ip> {
+  const ips = new Set<Ip>();
+  for (const targets of directions) for (const [ip, target] of targets) if (target !== 'pending') ips.add(ip);
+  return ips;
+}
 
 function distinct(bound: readonly Bound[]): readonly Class[] {
   const classes = new Set<Class>();
@@ -87,8 +91,17 @@ function distinct(bound: readonly Bound[]): readonly Class[] {
 const keysOf = (used: readonly Class[]): ReadonlySet<string> =>
   new Set(used.flatMap(({ parts }) => parts.flatMap(part => (part.kind === 'pods' ? [part.group.key] : []))));
 
+function awaitedOf(all: readonly Bound[], awaited: ReadonlyMap<Pod, Pod>): ReadonlyMap<Pod, Bound> {
+  const bound = new Map<Pod, Bound>();
+  for (const one of all) {
+    const pod = awaited.get(one.pod);
+    if (pod !== undefined) bound.set(pod, one);
+  }
+  return bound;
+}
+
 /** One compiler for one node; each call with the whole cluster as it is now. */
-export function newCompiler(): (cluster: Cluster) => RuleSet {
+export function newCompiler(): (cluster: Cluster) => Compiled {
   const pods = newGroups();
   const nodes = newNodes();
   const classes = newClasses();
@@ -107,8 +120,8 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
     nodes.update(cluster.nodes, cluster.self);
     pods.update(cluster.pods, cluster.namespaces);
     const own = [...pods.pods.values()].filter(pod => pod.node === cluster.self).sort(byIdentity);
-    const awaited = new Set(coming(cluster));
-    const all = classes([...own, ...awaited], cluster.policies);
+    const awaited = coming(cluster);
+    const all = classes([...own, ...awaited.keys()], cluster.policies);
     const bound = awaited.size === 0 ? all : all.filter(one => !awaited.has(one.pod));
     const used = distinct(all);
     const old = built;
@@ -121,6 +134,7 @@ export function newCompiler(): (cluster: Cluster) => RuleSet {
       ingress,
       egress,
       own: classed(ingress, egress),
+      awaited: awaitedOf(all, awaited),
     };
   };
 }

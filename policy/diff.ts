@@ -5,6 +5,7 @@
  */
 import { compareIps, familyOf } from '../ip.ts';
 import type { Ip } from '../types.ts';
+import type { Bound } from './classes.ts';
 import { boxSets, setNames, setsAt, setsOf } from './elements.ts';
 import { FAMILIES, mapName, rulesOf, selfElement, selfName, tableOf } from './table.ts';
 import type {
@@ -123,6 +124,18 @@ function bindsOf(direction: Direction, { [direction]: old }: RuleSet, { [directi
   return FAMILIES.flatMap(family =>
     changed.filter(ip => familyOf(ip) === family).map(ip => bind(mapName(direction, family), ip, old, now)),
   );
+}
+
+/** What binds addresses that nothing is bound to. */
+export function placing(ips: readonly Ip[], { ingress, egress }: Bound): readonly Operation[] {
+  const bindTo = (direction: Direction, to: ChainId | undefined): readonly Operation[] =>
+    to === undefined
+      ? []
+      : ips.map(ip => ({ kind: 'bind', map: mapName(direction, familyOf(ip)), ip, from: undefined, to }));
+  const own = ips.map(
+    (ip): Operation => ({ kind: 'addElements', set: selfName(familyOf(ip)), elements: [selfElement(ip)] }),
+  );
+  return [...bindTo('ingress', ingress?.id), ...bindTo('egress', egress?.id), ...own];
 }
 
 const elements = (

@@ -31,6 +31,8 @@ const toNode = (node: NodeFact): NodeFacts => ({
 export function newFacts(self: string): (input: PolicyInput) => Cluster {
   const ownPods = newOwnPods();
   const nodes = new WeakMap<NodeFact, NodeFacts>();
+  let lastFacts: readonly NodeFact[] = [];
+  let lastNodes: readonly NodeFacts[] = [];
   let others: readonly Pod[] | undefined;
   let own: readonly Pod[] | undefined;
   let pods: readonly Pod[] = [];
@@ -39,6 +41,13 @@ export function newFacts(self: string): (input: PolicyInput) => Cluster {
     const known = nodes.get(node) ?? toNode(node);
     nodes.set(node, known);
     return known;
+  };
+  /** The same array as long as no node says anything new. */
+  const nodesOf = (facts: readonly NodeFact[]): readonly NodeFacts[] => {
+    if (facts === lastFacts) return lastNodes;
+    lastFacts = facts;
+    lastNodes = facts.map(nodeOf);
+    return lastNodes;
   };
   const sameAs = (a: readonly Pod[] | undefined, b: readonly Pod[]): boolean =>
     a !== undefined && a.length === b.length && a.every((pod, n) => pod === b[n]);
@@ -59,7 +68,7 @@ export function newFacts(self: string): (input: PolicyInput) => Cluster {
       policies,
       pods,
       namespaces,
-      nodes: facts.map(nodeOf),
+      nodes: nodesOf(facts),
       unknown: strangers.flatMap(one => one.ips.filter(ip => unknown.has(ip))),
     };
   };

@@ -13,10 +13,11 @@ import { newAdmission } from './admission.ts';
 import type { Applied, Applier } from './apply.ts';
 import { newCompiler } from './compile.ts';
 import { newFacts } from './facts.ts';
+import { openInForce } from './inforce.ts';
 import { LOOK_MS, newLooks } from './looks.ts';
 import type { Cluster, Policy, RuleSet } from './types.ts';
 import { isUnselected } from './unselected.ts';
-import type { Wired } from './wired.ts';
+import { shows, type Wired } from './wired.ts';
 
 export type PolicyDeps = {
   readonly nodeName: string;
@@ -93,20 +94,18 @@ const misunderstood = (policies: readonly Policy[]): ReadonlyMap<string, string>
 const isEmpty = (rules: RuleSet, cluster: Cluster): boolean =>
   cluster.policies.length === 0 && rules.ingress.size === 0 && rules.egress.size === 0;
 
+const isolatedBy = (rules: RuleSet | undefined): number =>
+  rules === undefined ? 0 : new Set([...rules.ingress.keys(), ...rules.egress.keys()]).size;
+
 export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
   const { applier, log } = deps;
   const factsOf = newFacts(deps.nodeName);
   const compile = newCompiler();
   const admission = newAdmission(PATIENCE_MS);
   const said = openSaid(log);
-  /** What the kernel has; undefined: not known. */
-  let inForce: RuleSet | undefined;
-  /** There is no table, and none is wanted. */
-  let tableless = false;
-  /** While nothing is known: the pods closed so far. */
-  let held: RuleSet | undefined;
   let cluster: Cluster | undefined;
   const looks = newLooks();
+  const inForce = openInForce(applier, looks);
   /** Marks so far, and how many of them a whole run has seen. */
   let marks = 0;
   let seen = -1;
@@ -126,35 +125,6 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       .filter(one => one.pod !== undefined && one.ips.some(ip => fresh.has(ip)))
       .flatMap(one => one.ips);
     return { self: deps.nodeName, policies: [], pods: [], namespaces: [], nodes: [], unknown };
-  };
-
-  /** Either work reads the table first. */
-  const look = async (work: () => Promise<Applied>): Promise<Applied> => {
-    looks.begin(performance.now());
-    const applied = await work();
-    looks.end(performance.now());
-    return applied;
-  };
-
-  const put = async (rules: RuleSet, empty: boolean): Promise<Applied> => {
-    const before = inForce;
-    // Until it is done, nobody knows what is there.
-    inForce = undefined;
-    let applied: Applied;
-    if (empty) applied = tableless ? { how: 'nothing', operations: 0 } : await look(() => applier.remove());
-    else if (before === undefined || tableless) applied = await look(() => applier.adopt(rules));
-    else applied = before === rules ? { how: 'nothing', operations: 0 } : await applier.change(before, rules);
-    inForce = rules;
-    tableless = empty;
-    held = undefined;
-    return applied;
-  };
-
-  /** Closes those that have just come, and leaves everything else of an earlier life as it is. */
-  const hold = async (rules: RuleSet): Promise<Applied> => {
-    const applied = await applier.hold(held, rules);
-    held = rules;
-    return applied;
   };
 
   const settle = (now: Cluster, wired: readonly Wired[], known: boolean): void => {
@@ -181,12 +151,9 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       seen = marked;
       return undefined;
     }
-    if (looks.due(begin)) {
-      inForce = undefined;
-      tableless = false;
-    }
+    if (looks.due(begin)) inForce.forget();
     const rules = compile(next);
-    const applied = known ? await put(rules, isEmpty(rules, next)) : await hold(rules);
+    const applied = known ? await inForce.put(rules, isEmpty(rules, next)) : await inForce.hold(rules);
     if (cluster?.policies !== next.policies) said.say(misunderstood(next.policies));
     cluster = next;
     error = undefined;
@@ -227,19 +194,34 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
 
   /** Others may still have to learn of a pod that is open itself. */
   const soon = openLater(runner.mark, MIN_RUN_MS);
+  const shownOf = (pod: NonNullable<Wired['pod']>) =>
+    deps.objects().ownPods.find(one => shows(one, pod))?.pod;
+
   const isOpen = ({ pod, ips }: Wired): boolean => {
-    if (pod === undefined || inForce === undefined || !deps.known()) return false;
-    const { ownPods, policies } = deps.objects();
+    const rules = inForce.rules();
+    if (pod === undefined || rules === undefined || !deps.known()) return false;
     // The one before it on this address may have been isolated.
-    const { ingress, egress } = inForce;
-    return !ips.some(ip => ingress.has(ip) || egress.has(ip)) && isUnselected(pod, ownPods, policies);
+    if (ips.some(ip => rules.ingress.has(ip) || rules.egress.has(ip))) return false;
+    return isUnselected(pod.namespace, shownOf(pod), deps.objects().policies);
+  };
+
+  /** Into the class that was made for it, where nothing is newer than that. */
+  const place = async ({ pod, ips }: Wired): Promise<boolean> => {
+    const { policies } = deps.objects();
+    const shown = pod && shownOf(pod);
+    if (shown === undefined || !deps.known() || cluster?.policies !== policies) return false;
+    if (!(await inForce.place(shown, ips))) return false;
+    owed = true;
+    return true;
   };
 
   const admitted = async (wired: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
     const [first] = wired.ips;
     if (wired.pod === undefined || first === undefined) return true;
-    if (isOpen(wired)) {
-      if (!tableless) {
+    const change = inForce.still();
+    if (change !== undefined) await change;
+    if (isOpen(wired) || (await place(wired))) {
+      if (!inForce.tableless()) {
         marks += 1;
         soon.mark();
       }
@@ -257,13 +239,13 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
     mark,
     suspect: () => {
       looks.suspect(performance.now());
-      if (!tableless) runner.mark();
+      if (!inForce.tableless()) runner.mark();
     },
     report: () => ({
       known: deps.known(),
       policies: cluster?.policies.length ?? 0,
-      classes: inForce?.chains.size ?? 0,
-      isolated: new Set([...(inForce?.ingress.keys() ?? []), ...(inForce?.egress.keys() ?? [])]).size,
+      classes: inForce.rules()?.chains.size ?? 0,
+      isolated: isolatedBy(inForce.rules()),
       pending: cluster?.unknown ?? [],
       runs,
       lastMs,
@@ -271,7 +253,7 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
       dirty: seen !== marks,
       error,
     }),
-    rules: () => inForce,
+    rules: inForce.rules,
     cluster: () => cluster,
     close: async () => {
       admission.end();

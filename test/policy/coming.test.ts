@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newCompiler } from '../../policy/compile.ts';
-import { diff } from '../../policy/diff.ts';
+import { diff, placing } from '../../policy/diff.ts';
+import { placed, placeFor } from '../../policy/place.ts';
 import type { Cluster, Pod } from '../../policy/types.ts';
 import type { Ip } from '../../types.ts';
 import { podObject, toPod, toPolicy } from './clusters.ts';
@@ -51,4 +52,31 @@ test('a class whose last pod is no longer to come goes', () => {
   const compile = newCompiler();
   compile(clusterOf([pod('a', 'node1')]));
   assert.equal(compile(clusterOf([])).chains.size, 0);
+});
+
+const IPS = ['10.42.1.2' as Ip, 'fd42:0:0:1::2' as Ip];
+const OTHERS = ['10.42.1.3' as Ip, 'fd42:0:0:1::3' as Ip];
+
+test('who is put into its place is bound as a run binds it', () => {
+  const compile = newCompiler();
+  const shown = pod('a', 'node1');
+  const before = compile(clusterOf([shown]));
+  const bound = placeFor(before, shown, IPS);
+  assert.ok(bound);
+  const after = compile(clusterOf([{ ...shown, ips: IPS }]));
+  const now = placed(before, IPS, bound);
+  for (const part of ['ingress', 'egress', 'own'] as const) assert.deepEqual(now[part], after[part]);
+  const binds = diff(before, after).filter(({ kind }) => kind === 'bind' || kind === 'addElements');
+  assert.deepEqual(new Set(placing(IPS, bound)), new Set(binds));
+});
+
+test('nobody has a place who is not awaited so, or whose address is bound', () => {
+  const compile = newCompiler();
+  const [a, b] = [pod('a', 'node1'), pod('b', 'node1')];
+  const rules = compile(clusterOf([a, { ...b, ips: IPS }]));
+  assert.equal(placeFor(rules, a, IPS), undefined, 'another’s address');
+  assert.equal(placeFor(rules, a, ['10.42.1.3' as Ip]), undefined, 'one family of two');
+  assert.equal(placeFor(rules, b, OTHERS), undefined, 'it is there already');
+  assert.equal(placeFor(rules, { ...a }, OTHERS), undefined, 'changed since');
+  assert.ok(placeFor(rules, a, OTHERS));
 });
