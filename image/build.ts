@@ -9,7 +9,7 @@ import { IMAGE } from '../manifests/names.ts';
 import { VERSION } from '../version.ts';
 import { ARCHITECTURES, type Arch, isArch } from './arch.ts';
 import { bundle } from './bundle.ts';
-import { COMMAND, type Contents, ENTRYPOINT, imageContents, type Parts } from './contents.ts';
+import { COMMAND, type Contents, ENTRYPOINT, ENVIRONMENT, imageContents, type Parts } from './contents.ts';
 import { type Layer, makeLayer } from './layer.ts';
 import { type ImageSpec, ociArchive } from './oci.ts';
 import type { Entries } from './tar.ts';
@@ -26,7 +26,7 @@ const specOf = (arch: Arch, { versions }: Contents): ImageSpec => ({
   architecture: arch,
   entrypoint: ENTRYPOINT,
   command: COMMAND,
-  env: ['PATH=/usr/sbin:/usr/bin'],
+  env: Object.entries(ENVIRONMENT).map(([name, value]) => `${name}=${value}`),
   labels: {
     'org.opencontainers.image.title': 'weft',
     'org.opencontainers.image.description':

@@ -15,13 +15,19 @@ import { type Built, buildSupervisor, buildWireguardGo } from './wireguard.ts';
 /** Folder of the agent's own files; agent/shim.ts looks here for the CNI binary. */
 const HOME = 'usr/lib/weft';
 
-/** The agent is small and long-lived: memory matters more than speed, on small boards above all. */
+/**
+ * The agent is small and long-lived, and boards are small: a heap that grows by less than a third before it is collected. V8's
+ * own `--optimize-for-size` takes 10 MB less with 1,000 nodes, but lets the event loop stand still twice as often.
+ */
 export const ENTRYPOINT: readonly string[] = [
   '/usr/bin/node',
-  '--optimize-for-size',
-  '--max-semi-space-size=1',
+  '--max-semi-space-size=2',
+  '--heap-growing-percent=30',
   `/${HOME}/main.mjs`,
 ];
+
+/** glibc would give each of V8's threads a pool of its own, of megabytes that are never given back. */
+export const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin', MALLOC_ARENA_MAX: '1' } as const;
 
 /** Without arguments the container is the agent; the command itself prints its help. */
 export const COMMAND: readonly string[] = ['agent'];

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ENTRYPOINT } from '../../image/contents.ts';
+import { ENTRYPOINT, ENVIRONMENT } from '../../image/contents.ts';
 
 export async function asInImage<T>(work: () => Promise<T>): Promise<T> {
   const folder = mkdtempSync('/tmp/weft-bundle-');
@@ -10,10 +10,12 @@ export async function asInImage<T>(work: () => Promise<T>): Promise<T> {
     execFileSync(process.execPath, [join(import.meta.dirname, '../../image/bundle.ts'), folder]);
     process.env.WEFT_LAB_AGENT = [...ENTRYPOINT.slice(1, -1), join(folder, 'main.mjs')].join(' ');
     process.env.WEFT_CNI_BINARY = join(folder, 'weft-cni');
+    process.env.MALLOC_ARENA_MAX = ENVIRONMENT.MALLOC_ARENA_MAX;
     return await work();
   } finally {
     delete process.env.WEFT_LAB_AGENT;
     delete process.env.WEFT_CNI_BINARY;
+    delete process.env.MALLOC_ARENA_MAX;
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -105,7 +105,8 @@ export async function benchScale(many: number, pairs: number): Promise<ScaleBenc
   }
 }
 
-const ROUNDS = 60;
+/** So many that the loop is looked at for seconds: of a few hundred looks six decide what p99 is. */
+const ROUNDS = 400;
 
 async function adds(side: Side): Promise<Spread> {
   const times: number[] = [];

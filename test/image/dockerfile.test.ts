@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { COMMAND, ENTRYPOINT } from '../../image/contents.ts';
+import { COMMAND, ENTRYPOINT, ENVIRONMENT } from '../../image/contents.ts';
 import { PACKAGES, SUITE } from '../../image/packages.ts';
 import { VERSION } from '../../version.ts';
 
@@ -19,6 +19,7 @@ test('the Dockerfile installs the packages of the image, from the same release',
 
 test('the Dockerfile starts the agent where the image does, and names this version', () => {
   assert.ok(last.includes(`ENTRYPOINT [${ENTRYPOINT.map(word => JSON.stringify(word)).join(', ')}]`));
+  assert.ok(last.includes(`\nENV MALLOC_ARENA_MAX=${ENVIRONMENT.MALLOC_ARENA_MAX}\n`));
   assert.ok(last.includes(`CMD [${COMMAND.map(word => JSON.stringify(word)).join(', ')}]`));
   assert.ok(text.includes(`-t weft.network/weft:${VERSION} `));
 });
