@@ -6,8 +6,8 @@
 import { randomInt } from 'node:crypto';
 import { getSystemErrorName } from 'node:util';
 import { BRIDGE_MAC } from '../constants.ts';
-import { familyOf, hostCidr } from '../ip.ts';
-import { addAddress } from '../platform/linux/addr.ts';
+import { familyOf } from '../ip.ts';
+import { addHostAddress } from '../platform/linux/addr.ts';
 import { isExists } from '../platform/linux/errors.ts';
 import type { Gathering } from '../platform/linux/gather.ts';
 import type { LinuxKernel } from '../platform/linux/kernel.ts';
@@ -78,7 +78,7 @@ async function wirePodSide(
     setting(to.sysctl, 'ipv4/ip_forward', '1'),
     changeLink(to.pod, index, { up: true }),
     ...lease.ips.flatMap(ip => [
-      addAddress(to.pod, index, hostCidr(ip)),
+      addHostAddress(to.pod, index, ip),
       replaceNeighbour(to.pod, index, gatewayFor(ip, gateways), BRIDGE_MAC),
     ]),
   ]);

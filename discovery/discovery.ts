@@ -99,8 +99,12 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       events.post('InvalidAnnotation', `${annotation}=${JSON.stringify(value)} is ignored: ${message}`);
   };
 
-  const resolveAll = (): void =>
-    resolver.want(store.facts().flatMap(fact => (fact.forceEndpoint ? [fact.forceEndpoint.host] : [])));
+  const resolveAll = (): void => {
+    const hosts: string[] = [];
+    for (const { forceEndpoint } of store.facts())
+      if (forceEndpoint !== undefined) hosts.push(forceEndpoint.host);
+    resolver.want(hosts);
+  };
 
   let telling = false;
   const tell = (): void => {

@@ -31,16 +31,19 @@ function split(address: string): { readonly ip: Ip; readonly prefix: number } {
 }
 
 /** Without duplicate address detection: ours are unique by design, and pods must not wait a second. */
-function payload(address: string, index: number): Buffer[] {
-  const { ip, prefix } = split(address);
+function payload(ip: Ip, prefix: number, index: number): Buffer[] {
   const bytes = ipToBytes(ip);
   const family = familyOf(ip);
   const flags = family === 6 ? [u32(IFA.flags, IFA_F_NODAD)] : [];
   return [head(family, prefix, index), attr(IFA.local, bytes), attr(IFA.address, bytes), ...flags];
 }
 
-export const addAddress = async (rt: Rtnl, index: number, address: string): Promise<void> =>
-  rt.change(`add address ${address}`, RTM.newAddr, FLAG.create | FLAG.excl, payload(address, index));
+const addWith = (rt: Rtnl, index: number, ip: Ip, prefix: number): Promise<void> =>
+  rt.change(`add address ${ip}/${prefix}`, RTM.newAddr, FLAG.create | FLAG.excl, payload(ip, prefix, index));
+
+/** For the address alone, whatever network it is of. */
+export const addHostAddress = (rt: Rtnl, index: number, ip: Ip): Promise<void> =>
+  addWith(rt, index, ip, WIDTH[familyOf(ip)]);
 
 /** Of IPv6 only; the flags that fit in a byte are in the head as well. */
 const isFleeting = (message: Buffer, flags: number | undefined): boolean =>
@@ -69,7 +72,13 @@ export const addressesOn = (rt: Rtnl, indexes: Indexes): Addresses => ({
       .map(({ index, ...rest }): Address => ({ link: names.get(index) ?? '', ...rest }));
     return link === undefined ? all : all.filter(address => address.link === link);
   },
-  add: async ({ link, address }) => addAddress(rt, await indexes.of(link), address),
-  remove: async ({ link, address }) =>
-    rt.change(`remove address ${address}`, RTM.delAddr, 0, payload(address, await indexes.of(link))),
+  add: async ({ link, address }) => {
+    const { ip, prefix } = split(address);
+    await addWith(rt, await indexes.of(link), ip, prefix);
+  },
+  remove: async ({ link, address }) => {
+    const { ip, prefix } = split(address);
+    const index = await indexes.of(link);
+    await rt.change(`remove address ${address}`, RTM.delAddr, 0, payload(ip, prefix, index));
+  },
 });

@@ -39,7 +39,7 @@ export function readUapi(link: string, timeoutMs = TIMEOUT_MS): Promise<string |
     socket.on('data', (chunk: string) => {
       chunks.push(chunk);
       size += chunk.length;
-      tail = (tail + chunk).slice(-2);
+      tail = (tail + chunk.slice(-2)).slice(-2);
       if (tail === '\n\n' || size > MAX_BYTES) settle(() => resolve(chunks.join('')));
     });
     socket.on('error', (error: NodeJS.ErrnoException) =>

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { hostCidr, ipFromBytes } from '../../ip.ts';
-import { addAddress, addressesOn, parseAddress } from '../../platform/linux/addr.ts';
+import { addHostAddress, addressesOn, parseAddress } from '../../platform/linux/addr.ts';
 import { attr } from '../../platform/linux/attrs.ts';
 import { LinuxError } from '../../platform/linux/errors.ts';
 import { neighboursOn } from '../../platform/linux/neigh.ts';
@@ -28,7 +28,7 @@ describe('an address', () => {
   for (const [address, hex] of table)
     test(`${address} as bytes`, async () => {
       const { rt, asked } = scripted();
-      await addAddress(rt, 5, address);
+      await addressesOn(rt, indexes).add({ link: 'weft-wg', address });
       assert.deepEqual(asked, [{ type: 20, flags: CREATE_EXCL, hex }]);
       assert.deepEqual(parseAddress(Buffer.from(hex, 'hex')), { index: 5, address });
     });
@@ -46,7 +46,7 @@ describe('an address', () => {
     test(`${JSON.stringify(address)} is refused before the kernel sees it`, async () => {
       const { rt, asked } = scripted();
       await assert.rejects(
-        addAddress(rt, 5, address),
+        addressesOn(rt, indexes).add({ link: 'weft-wg', address }),
         (error: unknown) => error instanceof LinuxError && error.code === 'EINVAL',
       );
       assert.deepEqual(asked, []);
@@ -59,10 +59,10 @@ describe('an address', () => {
     );
     await fc.assert(
       fc.asyncProperty(bytes, async given => {
-        const address = hostCidr(ipFromBytes(given));
+        const ip = ipFromBytes(given);
         const { rt, asked } = scripted();
-        await addAddress(rt, 5, address);
-        assert.equal(parseAddress(Buffer.from(asked[0]?.hex ?? '', 'hex')).address, address);
+        await addHostAddress(rt, 5, ip);
+        assert.equal(parseAddress(Buffer.from(asked[0]?.hex ?? '', 'hex')).address, hostCidr(ip));
       }),
     );
   });
