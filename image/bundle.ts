@@ -49,8 +49,18 @@ const BANNER = [
   'const { dirname: __dirname, filename: __filename } = import.meta;',
 ].join('\n');
 
-/** Letters outside of ASCII are left in comments only, and with a single one of them V8 keeps all of the text in two bytes a letter. */
-const oneByte = (text: string): Uint8Array => Buffer.from(text.replace(/[^\0-\x7f]/g, '?'), 'latin1');
+const COMMENT = /^\s*(?:\/\*|\*|\/\/)/;
+
+/**
+ * With a single letter outside of Latin-1 V8 keeps all of the text in two bytes a letter. esbuild escapes them everywhere but in
+ * comments, and in regular expressions, where they would mean something else afterwards: throws.
+ */
+export function oneByte(text: string): Uint8Array {
+  const line = text.split('\n').find(one => /[^\0-\x7f]/.test(one) && !COMMENT.test(one));
+  if (line !== undefined)
+    throw new Error(`the bundle has letters outside of ASCII that count: ${line.trim()}`);
+  return Buffer.from(text.replace(/[^\0-\x7f]/g, '?'), 'latin1');
+}
 
 /** Text of the bundle. Rejects when something that it needs cannot be bundled. */
 export async function bundle(entry: string, more: BuildOptions = {}): Promise<Uint8Array> {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bundle } from '../../image/bundle.ts';
+import { bundle, oneByte } from '../../image/bundle.ts';
 
 /** Runs a bundle; what Node had loaded of its own by its end. */
 function loadedBy(file: string): readonly string[] {
@@ -30,4 +30,11 @@ test('imports of Node’s own modules do not bring what nobody asks for', async 
   const ours = await loaded(await bundle(entry));
   assert.ok(ours.some(name => name.endsWith('http')));
   assert.ok(!ours.some(isUndici));
+});
+
+test('the bundle is of one byte a letter, and a letter that counts is not changed', async () => {
+  const text = Buffer.from(await bundle('main.ts')).toString('latin1');
+  assert.ok(!/[^\0-\x7f]/.test(text));
+  assert.equal(Buffer.from(oneByte('  // §1\n * 64–71\nx;')).toString(), '  // ?1\n * 64?71\nx;');
+  assert.throws(() => oneByte('const dash = /–/;'), /letters outside of ASCII that count: const dash/);
 });
