@@ -84,6 +84,7 @@ export async function ask(
   port: number,
 ): Promise<string> {
   const script = `exec 3<>/dev/${protocol}/${address}/${port} && echo x >&3 && head -n1 <&3`;
-  const answer = inPod(netns, 'timeout', '2', 'bash', '-c', script).catch(() => '');
+  // With a socket for stdin and no SHLVL bash takes itself for a remote shell, and reads whatever is in ~/.bashrc.
+  const answer = inPod(netns, 'timeout', '2', 'bash', '--norc', '-c', script).catch(() => '');
   return (await answer).trim() || 'none';
 }

@@ -206,5 +206,5 @@ test('completion knows every verb and its options, in the words of three shells'
   assert.equal((await said(['completion', 'csh'])).code, EXIT.usage);
   const { out } = await said(['completion', 'bash']);
   const script = `${out}\nCOMP_WORDS=(weft peers --t); COMP_CWORD=2; _weft; echo "\${COMPREPLY[@]}"`;
-  assert.equal(spawnSync('bash', ['-c', script], { encoding: 'utf8' }).stdout, '--trouble\n');
+  assert.equal(spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8' }).stdout, '--trouble\n');
 });

@@ -111,7 +111,7 @@ export async function startBus({ host, daemon }: Beside): Promise<void> {
 async function seen(from: Pick<Namespace, 'run'>, address: string, port = 7): Promise<string> {
   const script = 'exec 3<>/dev/tcp/$0/$1 && cat <&3';
   const said = await from
-    .run(['timeout', '1', 'bash', '-c', script, address, String(port)])
+    .run(['timeout', '1', 'bash', '--norc', '-c', script, address, String(port)])
     .catch(() => 'nothing');
   return said.replace(/^::ffff:/, '');
 }

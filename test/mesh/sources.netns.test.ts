@@ -56,7 +56,7 @@ const gateway = (m: Member, family: Family): string =>
 async function seen(from: End, host: string, port = 7): Promise<string> {
   const script = 'exec 3<>/dev/tcp/$0/$1 && cat <&3';
   const said = await from
-    .run(['timeout', '1', 'bash', '-c', script, host, String(port)])
+    .run(['timeout', '1', 'bash', '--norc', '-c', script, host, String(port)])
     .catch(() => 'nothing');
   return said.replace(/^::ffff:/, '');
 }

@@ -119,9 +119,14 @@ export const askStatus = async (
   cluster: Cluster,
   node: string,
 ): Promise<() => Promise<readonly string[]>> => {
-  const pid = await inNode(cluster, node, ['bash', '-c', `(${ASK_STATUS}) 2> /dev/null < /dev/null`]);
+  const pid = await inNode(cluster, node, [
+    'bash',
+    '--norc',
+    '-c',
+    `(${ASK_STATUS}) 2> /dev/null < /dev/null`,
+  ]);
   return async () => {
-    await inNode(cluster, node, ['bash', '-c', `kill -- -${pid.trim()}`]);
+    await inNode(cluster, node, ['bash', '--norc', '-c', `kill -- -${pid.trim()}`]);
     return (await inNode(cluster, node, ['cat', '/run/status-codes'])).split('\n');
   };
 };

@@ -64,7 +64,7 @@ export const cri = (world: () => World): void => {
       crictl = crictlOn(world().cluster, NODE);
     });
 
-    const shell = (script: string) => inNode(world().cluster, NODE, ['bash', '-c', script]);
+    const shell = (script: string) => inNode(world().cluster, NODE, ['bash', '--norc', '-c', script]);
     const removeAll = async () => {
       const ids = await crictl.list();
       if (ids.length > 0) await crictl.must(['rmp', '--force', ...ids]);
