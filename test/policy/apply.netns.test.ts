@@ -88,7 +88,12 @@ test('histories of small steps: each leads the kernel to where a new agent would
   const runs = Number(process.env.WEFT_RUNS ?? 15);
   const seed = Number(process.env.WEFT_SEED ?? Date.now() % 1_000_000);
   const how = new Map<string, number>();
-  for (const worlds of fc.sample(history(6), { numRuns: runs, seed })) {
+  // A few that are always the same: a sixth of all seeds has no change by elements.
+  const histories = [
+    ...fc.sample(history(6), { numRuns: 5, seed: 13 }),
+    ...fc.sample(history(6), { numRuns: runs, seed }),
+  ];
+  for (const worlds of histories) {
     const compile = newCompiler();
     const { nft } = counting();
     const kept = memos();
