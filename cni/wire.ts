@@ -33,10 +33,16 @@ export type Frame = { readonly type: string; readonly payload: Buffer };
 /** Above a hello with 1 MiB of stdin; more is refused before it is kept. */
 export const MAX_FRAME = 2 << 20;
 
-export function encodeFrame(type: string, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const frame = Buffer.alloc(5 + payload.length);
-  frame.writeUInt32BE(payload.length + 1);
+/** Its payload, from 5, is the caller's to write. */
+function beginFrame(type: string, length: number): Buffer {
+  const frame = Buffer.allocUnsafe(5 + length);
+  frame.writeUInt32BE(length + 1);
   frame.write(type, 4, 'latin1');
+  return frame;
+}
+
+export function encodeFrame(type: string, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const frame = beginFrame(type, payload.length);
   frame.set(payload, 5);
   return frame;
 }
@@ -59,11 +65,9 @@ export const encodePromise = (stdout: string): Buffer =>
 
 /** `b`: more of it follows. */
 export function encodeProgram(steps: readonly Step[], type: 'p' | 'b' = 'p'): Buffer {
-  let length = 5;
+  let length = 0;
   for (const { bytes } of steps) length += 6 + bytes.length;
-  const frame = Buffer.allocUnsafe(length);
-  frame.writeUInt32BE(length - 4);
-  frame.write(type, 4, 'latin1');
+  const frame = beginFrame(type, length);
   let at = 5;
   for (const { kind, must, bytes } of steps) {
     frame.write(KINDS[kind], at, 'latin1');

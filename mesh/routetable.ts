@@ -17,12 +17,14 @@ export type RouteTable = {
 };
 
 /** The kernel's list, and the plan's, have the same objects as long as they do not change. */
-function memo<T>(compute: (route: Route) => T): (route: Route) => T {
-  const known = new WeakMap<Route, { readonly value: T }>();
+function memo<T extends string | Route>(compute: (route: Route) => T): (route: Route) => T {
+  const known = new WeakMap<Route, T>();
   return route => {
-    const entry = known.get(route) ?? { value: compute(route) };
-    known.set(route, entry);
-    return entry.value;
+    const old = known.get(route);
+    if (old !== undefined) return old;
+    const value = compute(route);
+    known.set(route, value);
+    return value;
   };
 }
 

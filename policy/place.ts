@@ -17,11 +17,15 @@ const familiesOf = (ips: readonly Ip[]): string =>
     .sort((a, b) => a - b)
     .join();
 
-/** What its addresses are bound to; undefined where it is not awaited so, or one before it has an address of them. */
+/** The one before on an address of these was isolated, and its end is not in the rules yet. */
+export const isTaken = ({ ingress, egress }: RuleSet, ips: readonly Ip[]): boolean =>
+  ips.some(ip => ingress.has(ip) || egress.has(ip));
+
+/** What its addresses are bound to; undefined where it is not awaited so, or one of them is taken. */
 export function placeFor(rules: Compiled, pod: Pod, ips: readonly Ip[]): Bound | undefined {
   const bound = rules.awaited.get(pod);
   if (bound === undefined || familiesOf(ips) !== familiesOf(bound.pod.ips)) return undefined;
-  return ips.some(ip => rules.ingress.has(ip) || rules.egress.has(ip)) ? undefined : bound;
+  return isTaken(rules, ips) ? undefined : bound;
 }
 
 type Targets = ReadonlyMap<Ip, Target>;

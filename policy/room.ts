@@ -15,6 +15,7 @@ import { newCompiler } from './compile.ts';
 import { newFacts } from './facts.ts';
 import { openInForce } from './inforce.ts';
 import { LOOK_MS, newLooks } from './looks.ts';
+import { isTaken } from './place.ts';
 import type { Cluster, Policy, RuleSet } from './types.ts';
 import { isUnselected } from './unselected.ts';
 import { shows, type Wired } from './wired.ts';
@@ -194,33 +195,25 @@ export function openPolicyRoom(deps: PolicyDeps): PolicyRoom {
 
   /** Others may still have to learn of a pod that is open itself. */
   const soon = openLater(runner.mark, MIN_RUN_MS);
-  const shownOf = (pod: NonNullable<Wired['pod']>) =>
-    deps.objects().ownPods.find(one => shows(one, pod))?.pod;
 
-  const isOpen = ({ pod, ips }: Wired): boolean => {
+  /** Without a run: where no policy selects it, or into the class that was made for it, where nothing is newer than that. */
+  const enters = async (pod: NonNullable<Wired['pod']>, ips: readonly Ip[]): Promise<boolean> => {
     const rules = inForce.rules();
-    if (pod === undefined || rules === undefined || !deps.known()) return false;
-    // The one before it on this address may have been isolated.
-    if (ips.some(ip => rules.ingress.has(ip) || rules.egress.has(ip))) return false;
-    return isUnselected(pod.namespace, shownOf(pod), deps.objects().policies);
+    if (rules === undefined || !deps.known()) return false;
+    const { ownPods, policies } = deps.objects();
+    const shown = ownPods.find(one => shows(one, pod))?.pod;
+    if (isUnselected(pod.namespace, shown, policies)) return !isTaken(rules, ips);
+    if (shown === undefined || cluster?.policies !== policies) return false;
+    const placed = await inForce.place(shown, ips);
+    owed ||= placed;
+    return placed;
   };
 
-  /** Into the class that was made for it, where nothing is newer than that. */
-  const place = async ({ pod, ips }: Wired): Promise<boolean> => {
-    const { policies } = deps.objects();
-    const shown = pod && shownOf(pod);
-    if (shown === undefined || !deps.known() || cluster?.policies !== policies) return false;
-    if (!(await inForce.place(shown, ips))) return false;
-    owed = true;
-    return true;
-  };
-
-  const admitted = async (wired: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
-    const [first] = wired.ips;
-    if (wired.pod === undefined || first === undefined) return true;
-    const change = inForce.still();
-    if (change !== undefined) await change;
-    if (isOpen(wired) || (await place(wired))) {
+  const admitted = async ({ pod, ips }: Wired, until: 'closed' | 'ready'): Promise<boolean> => {
+    const [first] = ips;
+    if (pod === undefined || first === undefined) return true;
+    await inForce.still();
+    if (await enters(pod, ips)) {
       if (!inForce.tableless()) {
         marks += 1;
         soon.mark();

@@ -213,25 +213,24 @@ if (unknown.length > 0) {
 }
 
 const summary: string[] = [];
-const total = { passed: 0, failed: 0, skipped: 0 };
+let total: Outcome = { passed: 0, failed: 0, skipped: 0 };
 for (const tier of TIERS.filter(t => (asked.length === 0 ? !t.onlyAsked : asked.includes(t.name)))) {
   process.stdout.write(`\n== ${tier.name}: ${tier.what}\n`);
   const reason = await tier.unavailable();
   if (reason !== undefined) {
-    total.skipped += 1;
+    total = { ...total, skipped: total.skipped + 1 };
     summary.push(`SKIP ${tier.name}: ${reason}`);
     continue;
   }
   const began = performance.now();
-  const { passed, failed, skipped, flaky = [] } = await tier.run();
+  const outcome = await tier.run();
+  const { passed, failed, skipped, flaky = [] } = outcome;
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   summary.push(
     `${failed > 0 ? 'FAIL' : 'ok  '} ${tier.name}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`,
   );
   if (flaky.length > 0) summary.push(`     only at the second try: ${flaky.join(' ')}`);
-  total.passed += passed;
-  total.failed += failed;
-  total.skipped += skipped;
+  total = sum(total, outcome);
 }
 process.stdout.write(
   `\n${summary.join('\n')}\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`,
